@@ -1,0 +1,1 @@
+"""The parts of the embedded stack, one module a kind."""

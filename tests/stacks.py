@@ -1,0 +1,96 @@
+"""What the fixtures of conftest.py hand out: a running set of stores, and a running suite."""
+
+import concurrent.futures
+import itertools
+import os
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from local.components.postgres import Postgres
+from local.stack import Stack
+
+if TYPE_CHECKING:
+    import asyncpg
+
+CHECKOUT = Path(__file__).resolve().parents[1]
+
+
+def test_environ() -> dict[str, str]:
+    """The environment of a test's stack: nothing of the developer's own settings, the model's graph kept between runs."""
+    own = {name: value for name, value in os.environ.items() if not name.startswith("PERGOLA_")}
+    return own | {"PERGOLA_MODELS_DIR": str(CHECKOUT / "build" / "models")}
+
+
+class Parts:
+    """A running stack, with what tests do to it. Its methods may be called from a running event loop."""
+
+    def __init__(self, stack: Stack) -> None:
+        self.stack = stack
+
+    def environ(self, service: str) -> dict[str, str]:
+        """The environment with which the supervisor would start `service`: for `settings.load(cls, service, …)`.
+
+        A service that the stack does not run listens on any free port.
+        """
+        return self.stack.environ(service)
+
+    def address(self, part: str) -> str:
+        """host:port of a part; 'graph-store-admin' and '<service>-metrics' too."""
+        return self.stack.address(part)
+
+    def frozen(self, part: str) -> AbstractContextManager[None]:
+        """Holds a part for the time of a `with` block: connections are accepted, nothing is answered."""
+        return self.stack.frozen(part)
+
+    def kill(self, part: str) -> None:
+        """Ends a part at once (SIGKILL), as a crash would; `restart` brings it back."""
+        _beside_the_loop(lambda: self.stack.kill(part))
+
+    def stop(self, part: str) -> None:
+        """Ends a part politely; `restart` brings it back."""
+        _beside_the_loop(lambda: self.stack.stop_part(part))
+
+    def restart(self, part: str) -> None:
+        """Starts a part again on the same port and files, after ending it if it runs; returns when it is ready."""
+        _beside_the_loop(lambda: self.stack.restart(part))
+
+    def log(self, part: str) -> str:
+        return (self.stack.data.logs / f"{part}.log").read_text(errors="replace")
+
+
+class Stores(Parts):
+    """PostgreSQL, both Valkeys and the graph store, shared by all tests of a session."""
+
+    _numbers = itertools.count(1)
+
+    async def postgres(self, database: str = "pergola_vector") -> "asyncpg.Connection[asyncpg.Record]":
+        """A connection as the superuser, to look at or change what no service may. The caller closes it."""
+        return await self._postgres().connect(database)
+
+    async def own_database(self, service: str = "vector") -> dict[str, str]:
+        """The environment of `service` with an empty database of its own (pgvector and both logins in place)."""
+        name = f"pergola_{service}_{next(self._numbers)}"
+        await self._postgres().make_database(service, name)
+        return self.environ(service) | self._postgres().offers_database(service, name)
+
+    def _postgres(self) -> Postgres:
+        component = self.stack.component("postgres")
+        assert isinstance(component, Postgres)
+        return component
+
+
+class Suite(Parts):
+    """The whole of Pergola, as `make run` starts it."""
+
+    @property
+    def gateway(self) -> str:
+        """The gateway's URL, without a slash at its end."""
+        return f"http://{self.stack.address('gateway')}"
+
+
+def _beside_the_loop(work: Callable[[], None]) -> None:
+    """Runs in a thread and waits: starting a part runs an event loop of its own, which a running one forbids."""
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        pool.submit(work).result()
