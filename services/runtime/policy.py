@@ -1,0 +1,55 @@
+"""What a method asks of its callers, and how long it may take."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+    from services.runtime.errors import ErrorFields
+
+
+class Role(StrEnum):
+    """What a caller may do. A writer reads, an admin writes; a service reads, writes, and acts for its tenants."""
+
+    READER = "reader"
+    WRITER = "writer"
+    ADMIN = "admin"
+    SERVICE = "service"
+
+
+_GRANTED: Final = {
+    Role.READER: {Role.READER},
+    Role.WRITER: {Role.READER, Role.WRITER},
+    Role.ADMIN: {Role.READER, Role.WRITER, Role.ADMIN},
+    Role.SERVICE: {Role.READER, Role.WRITER, Role.SERVICE},
+}
+
+
+def granted(roles: frozenset[Role]) -> frozenset[Role]:
+    """Every role that `roles` include."""
+    return frozenset(role for one in roles for role in _GRANTED[one])
+
+
+DEFAULT_DEADLINE: Final = -1.0
+"""A `Policy.deadline` that stands for the setting: `unary_deadline_seconds` or `stream_deadline_seconds`."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The rules of one method; a method without one has the default of its proto (`idempotency_level`)."""
+
+    role: Role | None = None
+    """None: READER if the method has `idempotency_level = NO_SIDE_EFFECTS`, else WRITER."""
+    deadline: float | None = DEFAULT_DEADLINE
+    """Seconds given to a call that brings no deadline; None = none at all (feeds that are watched)."""
+    validate: bool = True
+    """False: the handler validates item by item (`services.runtime.validation.violations`) and answers per item."""
+    open: bool = False
+    """True: anyone may call it without credentials (health)."""
+    in_band: "Callable[[ErrorFields], Message] | None" = None
+    """For server streams behind HTTP, where a status after the first message can't be seen: builds the message that
+    tells the error. The interceptor sends it as the stream's last one whenever the stream fails after its first
+    message (deadline and drain included) and the caller came through `/api` or `/v1`."""
