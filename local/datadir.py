@@ -55,9 +55,8 @@ class DataDirectory:
                 folder.mkdir(exist_ok=True, mode=0o700)
             lock = (self.root / "lock").open("a+b")
         except OSError as error:
-            raise LocalError(
-                f"The data directory {self.root} cannot be written ({error.strerror}). Choose another one with PERGOLA_DATA_DIR."
-            ) from error
+            reason = f"The data directory {self.root} cannot be written ({error.strerror})."
+            raise LocalError(f"{reason} Choose another one with PERGOLA_DATA_DIR.") from error
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -44,10 +44,9 @@ def start_time(pid: int) -> str:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
         return f"{boot}:{fields[19]}"
     # A fixed zone and language, so that two runs under different settings read the same text.
-    done = subprocess.run(
-        ["ps", "-o", "stat=,lstart=", "-p", str(pid)],
-        capture_output=True, text=True, check=False, env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"},
-    )  # fmt: skip
+    environ = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+    command = ["ps", "-o", "stat=,lstart=", "-p", str(pid)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environ)
     state, _, started = done.stdout.strip().partition(" ")
     return "" if state.startswith("Z") else started.strip()
 
@@ -115,6 +114,8 @@ def end(leader: ProcessId, polite: signal.Signals, seconds: float) -> bool:
     """
     members = family(leader.pid) if leader.alive() else []
     send(leader, polite)
+    for member in members:  # one that is held would never see the signal
+        send(member, signal.SIGCONT)
     left = wait_gone(members, seconds)
     for member in left:
         send(member, signal.SIGKILL)

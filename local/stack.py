@@ -3,31 +3,21 @@
 import concurrent.futures
 import contextlib
 import os
-import queue
 import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import ports as port_numbers
-from local import processes, settings, wiring
-from local.components.arcadedb import ArcadeDB
+from local import plan, processes, settings, wiring
 from local.components.component import Component, Site
-from local.components.envoy import Envoy
-from local.components.postgres import Postgres
-from local.components.service import Edge, Service
-from local.components.valkey import ValkeyState, ValkeyValues
 from local.datadir import DataDirectory
-from local.errors import Aborted, IncompatibleData, LocalError, PartFailed, PortTaken
+from local.errors import Aborted, LocalError, PartFailed
 from local.logs import open_log, tail
 
 _POLL_SECONDS = 0.05
-
-# Doors first, then callers before those they call, stores last and together.
-_STOP_ORDER = (("edge",), ("gateway",), ("chat",), ("graph",), ("vector",), ("cache",), settings.STORES)
 
 
 @dataclass(frozen=True)
@@ -36,7 +26,7 @@ class Event:
 
     part: str
     kind: str
-    """starting, ready, stopping, stopped, died or note."""
+    """starting, ready, stopping, stopped or note."""
     text: str = ""
     seconds: float = 0.0
     """For ready and stopped: how long it took."""
@@ -62,16 +52,19 @@ class _Running:
     process: "subprocess.Popen[bytes]"
     known: processes.ProcessId
     asked: bool = False
+    """Whether it was told to end."""
 
 
 class Stack:
-    """Starts and stops parts. Its methods are synchronous; start and stop belong to one thread.
+    """Starts and stops parts. start() and stop() belong to one thread.
 
     data_dir: where everything is kept; one stack at a time may have it.
-    parts: what to start; by default all that no setting says run elsewhere.
+    parts: what to start, without those that a setting says run elsewhere.
     ports: by name (see local.settings.PORTS); 0 or absent is any free one, chosen at the start.
     environ: the user's settings; PERGOLA_* variables of the services pass through to them.
-    on_event: told of progress, from several threads.
+    on_event, on_death: told of progress, and of parts that ended by themselves, from several threads.
+
+    Raises SettingsError when a setting of the stack's own is wrong.
     """
 
     def __init__(
@@ -81,16 +74,16 @@ class Stack:
         ports: Mapping[str, int] | None = None,
         environ: Mapping[str, str] = os.environ,
         on_event: Callable[[Event], None] = lambda _event: None,
+        on_death: Callable[[Death], None] = lambda _death: None,
     ) -> None:
-        own = settings.load(environ)
         self.data = DataDirectory(data_dir)
         self.replaced = wiring.replaced(environ)
         self.parts = tuple(part for part in settings.PARTS if part in set(parts) and part not in self.replaced)
-        self.deaths: queue.SimpleQueue[Death] = queue.SimpleQueue()
-        self._wanted_ports = {**own.ports, **(ports or {})}
-        self._own = own
+        self._settings = settings.load(environ)
+        self._wanted_ports = {**self._settings.ports, **(ports or {})}
         self._environ = wiring.user_environ(environ)
         self._on_event = on_event
+        self._on_death = on_death
         self._site: Site | None = None
         self._components: dict[str, Component] = {}
         self._running: dict[str, _Running] = {}
@@ -117,51 +110,35 @@ class Stack:
     def component(self, part: str) -> Component:
         return self._components[part]
 
+    def processes_of(self, part: str) -> list[processes.ProcessId]:
+        """The process of a part, and all that it started."""
+        return processes.family(self._running[part].known.pid)
+
     def environ(self, part: str) -> dict[str, str]:
         """The whole environment that the process of `part` gets."""
         return wiring.part_environ(self.site, part, self._components.values())
+
+    def log(self, part: str) -> Path:
+        return self.data.logs / f"{part}.log"
 
     # --- start ---
 
     def start(self) -> None:
         """Starts all parts, each as soon as those it needs are ready, and returns when all are.
 
-        Raises a LocalError (DataDirectoryHeld, PortTaken, IncompatibleData, PartFailed, Aborted, …); nothing runs then.
+        Raises a LocalError (DataDirectoryHeld, PortTaken, IncompatibleData, PartFailed, Aborted); nothing runs then.
         """
         self.data.acquire()
         try:
             self._end_leftovers()
-            self._site = Site(self.data, self._own, self._choose_ports(), self._environ)
-            self._components = {part: self._make(part) for part in self.parts}
-            self._check_formats()
-            self._bring_up_all()
+            ports = plan.choose_ports(self.parts, self._wanted_ports)
+            self._site = Site(self.data, self._settings, ports, self._environ)
+            self._components = plan.make_components(self._site, self.parts, self.environ)
+            plan.check_formats(self.data, self._components)
+            self._start_all()
         except BaseException:
             self.stop()
             raise
-
-    def _make(self, part: str) -> Component:
-        site = self.site
-        needs = {
-            "cache": ("redis-values", "redis-state"),
-            "vector": ("postgres", "redis-values", "redis-state"),
-            "graph": ("graph-store", "redis-values", "redis-state"),
-            "chat": ("redis-values", "redis-state"),
-        }
-        match part:
-            case "postgres":
-                return Postgres(site)
-            case "redis-values":
-                return ValkeyValues(site)
-            case "redis-state":
-                return ValkeyState(site)
-            case "graph-store":
-                return ArcadeDB(site)
-            case "edge":
-                return Edge(site, self.environ)
-            case "gateway":
-                return Envoy(site, self.environ)
-            case _:
-                return Service(site, self.environ, part, tuple(store for store in needs[part] if store in self.parts))
 
     def _end_leftovers(self) -> None:
         for part, known in self.data.recorded_processes().items():
@@ -169,49 +146,11 @@ class Stack:
             processes.end(known, signal.SIGTERM if part != "postgres" else signal.SIGINT, 10.0)
         self.data.clear_state()
 
-    def _choose_ports(self) -> dict[str, int]:
-        names = [name for name in settings.PORTS if name.removesuffix("-metrics").removesuffix("-admin") in self.parts]
-        chosen: dict[str, int] = {}
-        for name in names:
-            if port := self._wanted_ports.get(name, 0):
-                if port in chosen.values():
-                    raise PortTaken(f"Port {port} is set for two parts; change {settings.port_setting(name)}.")
-                if port_numbers.is_taken(port):
-                    raise PortTaken(
-                        f"Port {port} on 127.0.0.1, which {name} would use, is taken by another program. "
-                        f"Stop that program, or choose another port: {settings.port_setting(name)}=…"
-                    )
-                chosen[name] = port
-        for name in names:
-            if name not in chosen:
-                chosen[name] = port_numbers.choose(set(chosen.values()))
-        return chosen
-
-    def _check_formats(self) -> None:
-        """Before any store is touched: all can be read by what is installed. Then writes down what will write them."""
-        recorded = self.data.formats()
-        formats = {part: component.format() for part, component in self._components.items()}
-        wrong = [
-            f"  {part}: written by {recorded[part]}, installed is {formats[part]}"
-            for part, component in self._components.items()
-            if part in recorded and not component.reads(recorded[part])
-        ]
-        if wrong:
-            raise IncompatibleData(
-                f"The stores in {self.data.root} were written by versions that the installed ones cannot take over; "
-                "nothing was touched.\n" + "\n".join(wrong) + "\n"
-                "Run the version of Pergola that wrote them and export what you need, or start anew with another PERGOLA_DATA_DIR."
-            )
-        for part, version in formats.items():
-            if version is not None and recorded.get(part) != version:
-                self.data.record_format(part, version)
-
-    def _bring_up_all(self) -> None:
+    def _start_all(self) -> None:
         begun: dict[str, concurrent.futures.Future[None]] = {}
         with concurrent.futures.ThreadPoolExecutor(len(self.parts) or 1) as pool:
-            for part in self.parts:  # those that are needed come first in the order of the parts
-                waits = [begun[needed] for needed in self._components[part].needs]
-                begun[part] = pool.submit(self._bring_up_after, part, waits)
+            for part, component in self._components.items():
+                begun[part] = pool.submit(self._start_after, part, [begun[needed] for needed in component.needs])
             concurrent.futures.wait(begun.values(), return_when=concurrent.futures.FIRST_EXCEPTION)
             errors = [error for one in begun.values() if one.done() and (error := one.exception()) is not None]
             if errors:
@@ -219,12 +158,10 @@ class Stack:
                 # The first that failed by itself; those that were called off because of it say nothing new.
                 raise next((error for error in errors if not isinstance(error, Aborted)), errors[0])
 
-    def _bring_up_after(self, part: str, waits: list["concurrent.futures.Future[None]"]) -> None:
-        for needed in waits:
-            try:
-                needed.result()
-            except Exception:
-                raise Aborted(f"{part} was not started.") from None
+    def _start_after(self, part: str, needed: list["concurrent.futures.Future[None]"]) -> None:
+        for one in needed:
+            if one.exception() is not None:
+                raise Aborted(f"{part} was not started.")
         self.start_part(part)
 
     def start_part(self, part: str) -> None:
@@ -234,22 +171,23 @@ class Stack:
         self._on_event(Event(part, "starting"))
         component.prepare()
         running = self._spawn(component)
-        while True:
-            if self._abort.is_set():
-                raise Aborted("The start was called off.")
+        while not self._is_ready(component):
             if (code := running.process.poll()) is not None:
-                raise PartFailed(part, str(Death(part, code, tail(self._log(part)))))
+                raise PartFailed(part, str(Death(part, code, tail(self.log(part)))))
             if time.monotonic() - begun > component.start_seconds:
-                raise PartFailed(
-                    part,
-                    f"{part} was not ready after {component.start_seconds:.0f} s. Its log ends:\n{tail(self._log(part))}",
-                )
-            with contextlib.suppress(OSError):
-                if component.ready():
-                    break
-            self._abort.wait(_POLL_SECONDS)
+                waited = f"{part} was not ready after {component.start_seconds:.0f} s."
+                raise PartFailed(part, f"{waited} The last lines of its log:\n{tail(self.log(part))}")
+            if self._abort.wait(_POLL_SECONDS):
+                raise Aborted("The start was called off.")
         component.provision()
         self._on_event(Event(part, "ready", component.address, time.monotonic() - begun))
+
+    @staticmethod
+    def _is_ready(component: Component) -> bool:
+        try:
+            return component.ready()
+        except OSError:
+            return False
 
     def _spawn(self, component: Component) -> _Running:
         launch = component.launch()
@@ -258,36 +196,37 @@ class Stack:
         with self._lock:
             if self._abort.is_set():
                 raise Aborted("The start was called off.")
-            with open_log(self._log(component.name)) as log:
+            with open_log(self.log(component.name)) as log:
                 try:
                     process = subprocess.Popen(
-                        launch.command, env=dict(launch.environ), cwd=launch.directory, user=launch.user, group=launch.group,
-                        extra_groups=None if launch.user is None else [], stdin=subprocess.DEVNULL, stdout=log,
-                        stderr=subprocess.STDOUT, start_new_session=True,
-                    )  # fmt: skip
+                        launch.command,
+                        env=dict(launch.environ),
+                        cwd=launch.directory,
+                        user=launch.user,
+                        group=launch.group,
+                        extra_groups=None if launch.user is None else [],
+                        stdin=subprocess.DEVNULL,
+                        stdout=log,
+                        stderr=subprocess.STDOUT,
+                        start_new_session=True,
+                    )
                 except OSError as error:
-                    raise PartFailed(
-                        component.name, f"{component.name}: {launch.command[0]} cannot be started: {error.strerror}."
-                    ) from error
+                    reason = f"{component.name}: {launch.command[0]} cannot be started: {error.strerror}."
+                    raise PartFailed(component.name, reason) from error
             known = processes.identify(process.pid) or processes.ProcessId(process.pid, "ended at once")
             running = _Running(process, known)
             self._running[component.name] = running
             self._record()
-        threading.Thread(
-            target=self._watch, args=(component.name, running), daemon=True, name=f"watch-{component.name}"
-        ).start()
+        threading.Thread(target=self._watch, args=(component.name, running), daemon=True).start()
         return running
 
     def _watch(self, part: str, running: _Running) -> None:
         code = running.process.wait()
         if not running.asked:
-            self.deaths.put(Death(part, code, tail(self._log(part))))
+            self._on_death(Death(part, code, tail(self.log(part))))
 
     def _record(self) -> None:
         self.data.record_processes({part: running.known for part, running in self._running.items()})
-
-    def _log(self, part: str) -> Path:
-        return self.data.logs / f"{part}.log"
 
     # --- stop ---
 
@@ -298,7 +237,7 @@ class Stack:
     def stop(self) -> None:
         """Stops all parts in order and gives the data directory back. Does nothing when nothing runs."""
         self._abort.set()
-        for together in _STOP_ORDER:
+        for together in plan.STOP_ORDER:
             members = [part for part in together if part in self._running]
             if members:
                 with concurrent.futures.ThreadPoolExecutor(len(members)) as pool:
@@ -313,30 +252,24 @@ class Stack:
         running.asked = True
         begun = time.monotonic()
         self._on_event(Event(part, "stopping"))
-        for member in processes.family(running.known.pid):
-            processes.send(member, signal.SIGCONT)
         polite = processes.end(running.known, component.stop_signal, component.stop_seconds)
         running.process.wait()
         with self._lock:
             del self._running[part]
             self._record()
-        text = "" if polite else f"killed after {component.stop_seconds:.0f} s"
+        text = "" if polite else f"killed, as it had not ended after {component.stop_seconds:.0f} s"
         self._on_event(Event(part, "stopped", text, time.monotonic() - begun))
 
     def kill(self, part: str | None = None) -> None:
         """Kills one part, or all, at once; may be called from a signal handler. stop() still is to be called."""
-        self._abort_all_if(part is None)
-        for name, running in list(self._running.items()):
-            if part in (None, name):
-                running.asked = True
-                members = processes.family(running.known.pid)
-                for member in members:
-                    processes.send(member, signal.SIGKILL)
-                processes.wait_gone(members, 5.0)
-
-    def _abort_all_if(self, everything: bool) -> None:
-        if everything:
+        if part is None:
             self._abort.set()
+        for name in [part] if part else list(self._running):
+            self._running[name].asked = True
+            members = self.processes_of(name)
+            for member in members:
+                processes.send(member, signal.SIGKILL)
+            processes.wait_gone(members, 5.0)
 
     # --- faults, for tests ---
 
@@ -347,9 +280,9 @@ class Stack:
         self.start_part(part)
 
     @contextlib.contextmanager
-    def frozen(self, part: str) -> "contextlib.AbstractContextManager[None]":  # type: ignore[misc]
-        """Holds all processes of a part (SIGSTOP) for the time of the block: it accepts connections and says nothing."""
-        members = processes.family(self._running[part].known.pid)
+    def frozen(self, part: str) -> Iterator[None]:
+        """Holds all processes of a part (SIGSTOP) during the block: it accepts connections and answers nothing."""
+        members = self.processes_of(part)
         try:
             for member in members:
                 processes.send(member, signal.SIGSTOP)

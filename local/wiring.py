@@ -17,7 +17,7 @@ def user_environ(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def addresses(site: Site) -> dict[str, str]:
-    """Variables that say where the services and the edge of this stack listen; those replaced by a setting stand there."""
+    """Variables that say where this stack's services and edge listen, but for those that a setting replaces."""
     wanted = {service: f"PERGOLA_{service.upper()}_ADDRESS" for service in (*SERVICES, "edge")}
     return {
         name: site.address(part) for part, name in wanted.items() if part in site.ports and name not in site.environ
@@ -34,6 +34,7 @@ def part_environ(site: Site, part: str, stores: Iterable[Component]) -> dict[str
         prefix = f"PERGOLA_{part.upper()}"
         own[f"{prefix}_LISTEN"] = site.address(part)
         own[f"{prefix}_METRICS_LISTEN"] = site.address(f"{part}-metrics")
+        own["PERGOLA_DRAIN_NOTICE_SECONDS"] = "0"  # the gateway is stopped first: nobody is left to be told
         own["PERGOLA_MODELS_DIR"] = str(site.data.models)
         for store in stores:
             own |= store.offers(part)

@@ -18,7 +18,7 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 
 
 def test_environ() -> dict[str, str]:
-    """The environment of a test's stack: nothing of the developer's own settings, the model's graph kept between runs."""
+    """What a test's stack starts with: none of the developer's own settings; the model's graph is kept between runs."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("PERGOLA_")}
     return own | {"PERGOLA_MODELS_DIR": str(CHECKOUT / "build" / "models")}
 

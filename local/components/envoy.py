@@ -52,7 +52,7 @@ class Envoy(Component):
         }
         done = subprocess.run(
             [sys.executable, "-m", "gateway.render", "--output", str(self._configuration)],
-            capture_output=True, text=True, check=False, cwd=CHECKOUT, env=environ,
+            capture_output=True, text=True, check=False, cwd=CHECKOUT, env=environ, start_new_session=True,
         )  # fmt: skip
         if done.returncode != 0:
             raise PartFailed(self.name, f"gateway: the configuration could not be made:\n{done.stderr.strip()}")

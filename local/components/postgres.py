@@ -97,16 +97,12 @@ class Postgres(Component):
         )
         self._account.own(beside)
         # The builtin C.UTF-8 needs no language of the system, sorts by code point and knows upper and lower case.
-        command = [
-            str(self._account.binaries / "initdb"), "--pgdata", str(beside), "--username", SUPERUSER, "--pwfile", str(password),
-            "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8",
-            "--no-instructions",
-        ]  # fmt: skip
+        language = ("--encoding=UTF8", "--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8")
+        places = ("--pgdata", str(beside), "--pwfile", str(password))
         try:
-            done = subprocess.run(
-                [*self._account.prefix, *command], capture_output=True, text=True, check=False, cwd="/", env=plain_environ(),
-                user=self._account.user, group=self._account.group, extra_groups=None if self._account.user is None else [],
-            )  # fmt: skip
+            done = self._account.run(
+                "initdb", "--username", SUPERUSER, "--auth=scram-sha-256", "--no-instructions", *language, *places
+            )
         finally:
             password.unlink(missing_ok=True)
         if done.returncode != 0:
@@ -132,9 +128,9 @@ class Postgres(Component):
         except (asyncpg.CannotConnectNowError, TimeoutError):
             return False
         except asyncpg.InvalidPasswordError:
+            secret = self.site.data.secret_file("postgres")
             raise LocalError(
-                f"postgres refuses the password in {self.site.data.secret_file('postgres')}: the file and the cluster in "
-                f"{self._account.files} do not belong together."
+                f"postgres refuses the password in {secret}: it is not that of the cluster in {self._account.files}."
             ) from None
         await connection.close()
         return True
@@ -142,9 +138,14 @@ class Postgres(Component):
     async def connect(self, database: str, *, timeout: float = 10.0) -> "asyncpg.Connection[asyncpg.Record]":
         """A connection as the superuser. Raises OSError or an asyncpg error."""
         return await asyncpg.connect(
-            host=LOOPBACK, port=self.port, user=SUPERUSER, password=self.site.data.secret("postgres"), database=database,
-            timeout=timeout, ssl=False,
-        )  # fmt: skip
+            host=LOOPBACK,
+            port=self.port,
+            user=SUPERUSER,
+            password=self.site.data.secret("postgres"),
+            database=database,
+            timeout=timeout,
+            ssl=False,
+        )
 
     def provision(self) -> None:
         for service in self.services:

@@ -13,6 +13,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
+from local.components.component import plain_environ
 from local.datadir import DataDirectory
 from local.errors import SettingsError
 
@@ -29,6 +30,21 @@ class Account:
     user: int | None = None
     group: int | None = None
     note: str = ""
+
+    def run(self, program: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+        """Runs one of PostgreSQL's programs under the account, in a session of its own, and returns its output."""
+        return subprocess.run(
+            [*self.prefix, str(self.binaries / program), *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd="/",
+            env=plain_environ(),
+            user=self.user,
+            group=self.group,
+            extra_groups=None if self.user is None else [],
+            start_new_session=True,
+        )
 
     def own(self, *paths: Path) -> None:
         """Gives files to the account."""

@@ -1,4 +1,4 @@
-"""Two Valkey instances: one that evicts (cached values) and one that refuses writes when full (leases, limits, streams).
+"""Two Valkey instances: one that evicts (cached values), one that refuses writes when full (leases, limits, streams).
 
 They are two because eviction is a setting of an instance, not of a key.
 """

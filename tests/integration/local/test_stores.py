@@ -14,25 +14,28 @@ import redis
 from neo4j import GraphDatabase
 from neo4j.exceptions import AuthError, ClientError
 
-from local import processes
 from tests.stacks import Stores
 
 
-def _url(environ: dict[str, str], login: str) -> dict[str, str]:
+def _secret(path: str) -> str:
+    return Path(path).read_text()
+
+
+async def _connect(environ: dict[str, str], login: str) -> "asyncpg.Connection[asyncpg.Record]":
     prefix = "PERGOLA_VECTOR_POSTGRES_"
-    password = Path(environ[f"{prefix}{login}_PASSWORD_FILE"]).read_text()
-    return {"dsn": environ[f"{prefix}URL"], "user": environ[f"{prefix}{login}_USER"], "password": password}
+    password = _secret(environ[f"{prefix}{login}_PASSWORD_FILE"])
+    return await asyncpg.connect(environ[f"{prefix}URL"], user=environ[f"{prefix}{login}_USER"], password=password)
 
 
 def _redis(environ: dict[str, str], which: str) -> "redis.Redis":
-    password = Path(environ["PERGOLA_REDIS_PASSWORD_FILE"]).read_text()
+    password = _secret(environ["PERGOLA_REDIS_PASSWORD_FILE"])
     return redis.Redis.from_url(environ[f"PERGOLA_REDIS_{which}_URL"], password=password, decode_responses=True)
 
 
 async def test_owner_migrates_and_app_owns_nothing(stores: Stores) -> None:
     environ = await stores.own_database("vector")
-    owner = await asyncpg.connect(**_url(environ, "OWNER"))
-    app = await asyncpg.connect(**_url(environ, "APP"))
+    owner = await _connect(environ, "OWNER")
+    app = await _connect(environ, "APP")
     try:
         await owner.execute("CREATE TABLE t (v vector(3), s text)")
         await owner.execute("INSERT INTO t VALUES ('[1,2,3]', 'KRÅKØ')")
@@ -50,7 +53,7 @@ async def test_owner_migrates_and_app_owns_nothing(stores: Stores) -> None:
 async def test_wrong_passwords_are_refused_by_every_store(stores: Stores) -> None:
     environ = stores.environ("vector") | stores.environ("graph")
     with pytest.raises(asyncpg.InvalidPasswordError):
-        await asyncpg.connect(**(_url(environ, "APP") | {"password": "wrong"}))
+        await asyncpg.connect(environ["PERGOLA_VECTOR_POSTGRES_URL"], user="pergola_vector_app", password="wrong")
     for which in ("VALUES", "STATE"):
         with pytest.raises(redis.AuthenticationError):
             redis.Redis.from_url(environ[f"PERGOLA_REDIS_{which}_URL"]).ping()
@@ -79,14 +82,14 @@ def test_state_survives_a_restart_and_values_do_not(stores: Stores) -> None:
 
 async def test_committed_rows_survive_a_killed_postgres(stores: Stores) -> None:
     environ = await stores.own_database("vector")
-    owner = await asyncpg.connect(**_url(environ, "OWNER"))
+    owner = await _connect(environ, "OWNER")
     await owner.execute("CREATE TABLE kept (i int)")
     await owner.execute("INSERT INTO kept SELECT generate_series(1, 1000)")
     stores.kill("postgres")
     with contextlib.suppress(asyncpg.PostgresError, OSError):
         await owner.close(timeout=1)
     stores.restart("postgres")
-    owner = await asyncpg.connect(**_url(environ, "OWNER"))
+    owner = await _connect(environ, "OWNER")
     assert await owner.fetchval("SELECT count(*) FROM kept") == 1000
     await owner.close()
 
@@ -103,7 +106,7 @@ async def test_a_frozen_postgres_answers_again_when_released(stores: Stores) -> 
 
 def test_graph_store_keeps_what_was_committed_and_reads_no_files(stores: Stores) -> None:
     environ = stores.environ("graph")
-    auth = (environ["PERGOLA_GRAPH_STORE_USER"], Path(environ["PERGOLA_GRAPH_STORE_PASSWORD_FILE"]).read_text())
+    auth = (environ["PERGOLA_GRAPH_STORE_USER"], _secret(environ["PERGOLA_GRAPH_STORE_PASSWORD_FILE"]))
     _create_database(environ, auth, "kept")
     with GraphDatabase.driver(environ["PERGOLA_GRAPH_STORE_URL"], auth=auth) as driver:
         driver.execute_query("CREATE (n:Kept {name: 'a'})", database_="kept")
@@ -132,7 +135,7 @@ def _create_database(environ: dict[str, str], auth: tuple[str, str], name: str) 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 def test_no_password_is_on_a_command_line(stores: Stores) -> None:
     secrets = {path.read_text() for path in (stores.stack.data.root / "secrets").iterdir()}
-    for running in stores.stack._running.values():
-        for member in processes.family(running.known.pid):
+    for part in stores.stack.parts:
+        for member in stores.stack.processes_of(part):
             line = Path(f"/proc/{member.pid}/cmdline").read_text()
             assert not any(secret in line for secret in secrets)
