@@ -1,0 +1,48 @@
+-- The last word on an answer. A call that failed before its first message carries the error body that the service has
+-- prepared for the caller's face, and its HTTP status, as trailing metadata, which the transcoder turns into headers:
+-- they are swapped in here. And where the contract says that one field of the response is the JSON answer
+-- (`response_body`), the object around it is taken off.
+
+-- Waiting for the body ends the life of every object taken before: each function takes the headers again after it.
+
+local function swap_error(handle, prepared, status)
+  local size = handle:body(true):setBytes(prepared)
+  local headers = handle:headers()
+  headers:replace(":status", status)
+  headers:replace("content-type", "application/json")
+  headers:replace("content-length", tostring(size))
+end
+
+local function unwrap(handle, field)
+  local body = handle:body(true)
+  local text = body:getBytes(0, body:length())
+  local opening = '{"' .. field .. '":'
+  -- The response has this one field, so its text is exactly the opening, the field's own object and a brace.
+  if text:sub(1, #opening) == opening and text:sub(-1) == "}" then
+    local size = body:setBytes(text:sub(#opening + 1, -2))
+    handle:headers():replace("content-length", tostring(size))
+  end
+end
+
+function envoy_on_response(handle)
+  local context = handle:filterContext()
+  if context:get("face") == nil then
+    return
+  end
+  local headers = handle:headers()
+  local prepared = headers:get("x-pergola-error")
+  local status = headers:get("x-pergola-http-status")
+  -- What gRPC needed on its way; never shown, whatever becomes of it below.
+  for _, name in ipairs({ "x-pergola-error", "x-pergola-http-status", "grpc-status", "grpc-message",
+    "grpc-status-details-bin", "grpc-accept-encoding", "grpc-encoding" }) do
+    headers:remove(name)
+  end
+  if prepared ~= nil and status ~= nil and status:match("^[45]%d%d$") then
+    swap_error(handle, prepared, status)
+    return
+  end
+  local field = context:get("unwrap")
+  if field ~= nil and headers:get(":status") == "200" then
+    unwrap(handle, field)
+  end
+end
