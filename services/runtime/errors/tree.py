@@ -3,13 +3,13 @@
     PergolaError
     ├── InvalidArgument 400 ─── InvalidPageToken, InvalidVector, DimensionMismatch, InvalidCypher
     ├── Unauthenticated 401
-    ├── PermissionDenied 403 ── RoleRequired, TenantForbidden, WriteForbidden
+    ├── PermissionDenied 403 ── RoleRequired, TenantForbidden, CypherReadOnly
     ├── NotFound 404 ────────── CollectionNotFound, DocumentNotFound, JobNotFound, ModelNotFound, GraphNotFound,
     │                           RouteNotFound
     ├── AlreadyExists 409 ───── CollectionExists, RequestIdReused
-    ├── FailedPrecondition 409  CypherNeedsIsolation, JobNotFinished
+    ├── FailedPrecondition 409  CypherNeedsIsolation, JobNotFinished, CursorMismatch
     ├── Aborted 409
-    ├── ResourceExhausted 429 ─ RateLimited, TooManyRows, PayloadTooLarge 413
+    ├── ResourceExhausted 429 ─ RateLimited, TooManyRows, PayloadTooLarge 413, ValueTooLarge 413, ValueTooLarge 413
     ├── DeadlineExceeded 504
     ├── Cancelled 499
     ├── Unavailable 503 ─────── StoreUnavailable, PeerUnavailable, Draining
@@ -122,8 +122,8 @@ class TenantForbidden(PermissionDenied):
     """The caller named a tenant that is not its own."""
 
 
-class WriteForbidden(PermissionDenied):
-    """A read-only statement tried to write."""
+class CypherReadOnly(PermissionDenied):
+    """A Cypher statement tried to write; raw Cypher only reads."""
 
 
 class NotFound(PergolaError, code=StatusCode.NOT_FOUND, http_status=404):
@@ -178,6 +178,10 @@ class JobNotFinished(FailedPrecondition):
     """The job still runs."""
 
 
+class CursorMismatch(FailedPrecondition):
+    """The cursor is of another incarnation of the collection, or beyond its last change: scroll, then follow anew."""
+
+
 class Aborted(PergolaError, code=StatusCode.ABORTED, http_status=409):
     """Two changes met and this one lost; read again and repeat it."""
 
@@ -195,7 +199,15 @@ class TooManyRows(ResourceExhausted):
 
 
 class PayloadTooLarge(ResourceExhausted, http_status=413):
-    """A body, a document or a value is larger than the limit."""
+    """A body or a document is larger than the limit."""
+
+
+class ValueTooLarge(PayloadTooLarge):
+    """A value is larger than the cache keeps."""
+
+
+class ValueTooLarge(ResourceExhausted, http_status=413):
+    """A value is larger than the cache keeps."""
 
 
 class DeadlineExceeded(PergolaError, code=StatusCode.DEADLINE_EXCEEDED, http_status=504):

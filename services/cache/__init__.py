@@ -1,0 +1,1 @@
+"""The cache service: named values with a time to live, in memory over Redis."""

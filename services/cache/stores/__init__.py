@@ -1,0 +1,1 @@
+"""One module a store; Redis commands are written here and nowhere else."""
