@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar, Union
 import msgspec
 from msgspec import Meta
 
-S = TypeVar("S", bound="ServiceSettings")
+S = TypeVar("S", bound="Settings")
 
 
 class SettingsError(Exception):
@@ -56,7 +56,15 @@ Addresses = Annotated[
 Seconds = Annotated[float, Meta(ge=0)]
 
 
-class ServiceSettings(msgspec.Struct, frozen=True, kw_only=True):
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """What `load` fills: the root of ServiceSettings, and of the settings of processes that serve no gRPC."""
+
+    def problems(self) -> list[str]:
+        """What is wrong with the fields together, one sentence each, beginning with the field."""
+        return []
+
+
+class ServiceSettings(Settings, frozen=True, kw_only=True):
     """What every service has. A service's own class adds fields to these."""
 
     listen: Annotated[Address, Meta(description="host:port of the gRPC listener; port 0 takes a free one.")] = (

@@ -9,7 +9,7 @@
     ├── AlreadyExists 409 ───── CollectionExists, RequestIdReused
     ├── FailedPrecondition 409  CypherNeedsIsolation, JobNotFinished, CursorMismatch
     ├── Aborted 409
-    ├── ResourceExhausted 429 ─ RateLimited, TooManyRows, PayloadTooLarge 413, ValueTooLarge 413, ValueTooLarge 413
+    ├── ResourceExhausted 429 ─ RateLimited, TooManyRows, PayloadTooLarge 413 ── ValueTooLarge
     ├── DeadlineExceeded 504
     ├── Cancelled 499
     ├── Unavailable 503 ─────── StoreUnavailable, PeerUnavailable, Draining
@@ -203,10 +203,6 @@ class PayloadTooLarge(ResourceExhausted, http_status=413):
 
 
 class ValueTooLarge(PayloadTooLarge):
-    """A value is larger than the cache keeps."""
-
-
-class ValueTooLarge(ResourceExhausted, http_status=413):
     """A value is larger than the cache keeps."""
 
 
