@@ -10,6 +10,8 @@ from pathlib import Path
 
 from local.errors import SettingsError
 
+CHECKOUT = Path(__file__).resolve().parents[1]
+
 STORES = ("postgres", "redis-values", "redis-state", "graph-store")
 SERVICES = ("cache", "vector", "graph", "chat")
 PARTS = (*STORES, *SERVICES, "edge", "gateway")
@@ -136,6 +138,11 @@ def load(environ: Mapping[str, str]) -> LocalSettings:
     if problems:
         raise SettingsError("Settings that cannot be used:\n" + "\n".join(f"  {line}" for line in problems))
     return LocalSettings(ports=ports, **values)  # type: ignore[arg-type]
+
+
+def data_directory(own: LocalSettings) -> Path:
+    """Where `make run` keeps everything."""
+    return own.data_dir or CHECKOUT / ".pergola"
 
 
 def _whole(name: str, text: str, lowest: int, highest: int, problems: list[str]) -> int:

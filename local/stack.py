@@ -11,11 +11,13 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from local import plan, processes, settings, wiring
+from local import settings
+from local.components import plan, wiring
 from local.components.component import Component, Site
-from local.datadir import DataDirectory
 from local.errors import Aborted, LocalError, PartFailed
-from local.logs import open_log, tail
+from local.system import processes
+from local.system.datadir import DataDirectory
+from local.system.logs import open_log, tail
 
 _POLL_SECONDS = 0.05
 

@@ -7,9 +7,9 @@ import socket
 from pathlib import Path
 
 from local.components.component import Component, Launch, Site, plain_environ
-from local.datadir import replace_private
 from local.errors import PartFailed
-from local.ports import LOOPBACK
+from local.system.datadir import replace_private
+from local.system.ports import LOOPBACK
 
 USER = "root"
 

@@ -7,11 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from local.datadir import DataDirectory
-from local.ports import LOOPBACK
 from local.settings import LocalSettings
-
-CHECKOUT = Path(__file__).resolve().parents[2]
+from local.system.datadir import DataDirectory
+from local.system.ports import LOOPBACK
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,11 @@ import sys
 import tempfile
 from pathlib import Path
 
-from local.components.component import CHECKOUT, Component, Launch, Site, plain_environ
+from local.components.component import Component, Launch, Site, plain_environ
 from local.components.service import Wiring
 from local.errors import LocalError, PartFailed
-from local.ports import LOOPBACK
+from local.settings import CHECKOUT
+from local.system.ports import LOOPBACK
 
 # The longest path of a Unix socket is 104 bytes with its end on macOS, 108 on Linux.
 _LONGEST_SOCKET_PATH = 100

@@ -12,9 +12,9 @@ import asyncpg
 
 from local.components.component import Component, Launch, plain_environ
 from local.components.postgres_account import Account, choose_account
-from local.datadir import replace_private
 from local.errors import LocalError, PartFailed
-from local.ports import LOOPBACK
+from local.system.datadir import replace_private
+from local.system.ports import LOOPBACK
 
 SUPERUSER = "postgres"
 

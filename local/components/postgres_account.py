@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from local.components.component import plain_environ
-from local.datadir import DataDirectory
 from local.errors import SettingsError
+from local.system.datadir import DataDirectory
 
 _REACHABLE = Path("/var/lib/pergola")
 

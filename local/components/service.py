@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-from local import ports
-from local.components.component import CHECKOUT, Component, Launch, Site
+from local.components.component import Component, Launch, Site
+from local.settings import CHECKOUT
+from local.system import ports
 
 Wiring = Callable[[str], Mapping[str, str]]
 """Gives the environment of a part's process, by the part's name."""

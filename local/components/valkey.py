@@ -12,9 +12,9 @@ import sys
 from pathlib import Path
 
 from local.components.component import Component, Launch, Site, plain_environ
-from local.datadir import replace_private
 from local.errors import LocalError, PartFailed
-from local.ports import LOOPBACK
+from local.system.datadir import replace_private
+from local.system.ports import LOOPBACK
 
 _COMMON = """\
 # Written at every start.

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from local.errors import DataDirectoryHeld, LocalError
-from local.processes import ProcessId, identify
+from local.system.processes import ProcessId, identify
 
 
 class DataDirectory:

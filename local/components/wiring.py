@@ -2,8 +2,8 @@
 
 from collections.abc import Iterable, Mapping
 
-from local.components.component import CHECKOUT, Component, Site
-from local.settings import OWN_NAMES, REPLACED_BY, SERVICES
+from local.components.component import Component, Site
+from local.settings import CHECKOUT, OWN_NAMES, REPLACED_BY, SERVICES
 
 _NO_PROXY = "127.0.0.1,localhost,::1"
 

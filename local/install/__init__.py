@@ -1,0 +1,1 @@
+"""What the bootstrap is made of. Standard library only, and readable by Python 3.8."""

@@ -1,0 +1,1 @@
+"""What runs `make run`: starts the suite, shows it, stops it."""

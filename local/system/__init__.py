@@ -1,0 +1,1 @@
+"""The operating system: processes, ports, log files, the data directory."""
