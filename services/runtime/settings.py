@@ -5,11 +5,13 @@ default. A `Secret` may also stand in a file: PERGOLA_VECTOR_FOO_BAR_FILE. Lists
 structs are JSON. An empty variable counts as unset.
 """
 
+import difflib
+import enum
 import ipaddress
 import os
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, TypeVar, Union
 
@@ -49,11 +51,11 @@ class Secret:
         raise TypeError("a Secret is not serialized")
 
 
-Address = Annotated[str, Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:,\s/]+):[0-9]{1,5}$")]
+_HOST_PORT: Final = r"(\[[0-9a-fA-F:]+\]|[^:,\s/]+):[0-9]{1,5}"
+Address = Annotated[str, Meta(pattern=f"^{_HOST_PORT}$", examples=["127.0.0.1:50051"])]
 Addresses = Annotated[
-    str, Meta(pattern=r"^(\[[0-9a-fA-F:]+\]|[^:,\s/]+):[0-9]{1,5}(,(\[[0-9a-fA-F:]+\]|[^:,\s/]+):[0-9]{1,5})*$")
+    str, Meta(pattern=f"^{_HOST_PORT}(,{_HOST_PORT})*$", examples=["127.0.0.1:50051", "10.0.0.1:50051,10.0.0.2:50051"])
 ]
-Seconds = Annotated[float, Meta(ge=0)]
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True):
@@ -88,8 +90,8 @@ class ServiceSettings(Settings, frozen=True, kw_only=True):
     ] = 600.0
     drain_notice_seconds: Annotated[
         float,
-        Meta(ge=0, description="Seconds between NOT_SERVING and the stop; longer than one health check interval."),
-    ] = 6.0
+        Meta(ge=0, description="Seconds between NOT_SERVING and the stop; longer than balancers need to see it."),
+    ] = 4.0
     drain_seconds: Annotated[float, Meta(ge=0, description="Seconds that running calls get to finish at a stop.")] = (
         20.0
     )
@@ -169,37 +171,51 @@ def load(cls: type[S], service: str, environ: Mapping[str, str] = os.environ) ->
     Raises:
         SettingsError: with every variable that is unknown, missing or wrong, and why.
     """
-    own = f"PERGOLA_{service.upper()}_"
     hints = typing.get_type_hints(cls, include_extras=True)
     values: dict[str, Any] = {}
     wrong: list[str] = []
     known: set[str] = set()
+    said_in: dict[str, str] = {}
     for field in msgspec.structs.fields(cls):
         kind = hints[field.name]
-        names = [own + field.name.upper(), "PERGOLA_" + field.name.upper()]
-        if is_secret(kind):
-            names = [name for base in names for name in (base, base + "_FILE")]
+        names = variables(service, field.name, kind)
         known.update(names)
         name = next((name for name in names if environ.get(name)), None)
+        said_in[field.name] = name or names[0]
         if name is None:
             if field.required:
                 wrong.append(f"{names[0]}: is required")
             continue
         try:
-            values[field.name] = _convert(environ[name], kind, from_file=is_secret(kind) and name.endswith("_FILE"))
+            values[field.name] = _convert(environ[name], kind, from_file=is_secret(kind) and name in names[1::2])
         except (msgspec.MsgspecError, ValueError, OSError) as error:
-            wrong.append(f"{name}: {_reason(error)}")
-    wrong.extend(
-        f"{name}: the {service} service has no such setting"
-        for name in sorted(environ)
-        if name.startswith(own) and name not in known
-    )
+            wrong.append(f"{name}: {_reason(error, kind)}")
+    wrong.extend(_unknown(service, environ, known))
     if not wrong:
         settings = cls(**values)
-        wrong = settings.problems()
+        for problem in settings.problems():
+            name, colon, reason = problem.partition(":")
+            wrong.append(f"{said_in.get(name, name)}{colon}{reason}")
         if not wrong:
             return settings
     raise SettingsError(f"the settings of the {service} service can't be used:\n  " + "\n  ".join(wrong))
+
+
+def variables(service: str, field: str, kind: Any) -> list[str]:
+    """The environment variables of a field, the first that is set counts; of a Secret every second names a file."""
+    names = [f"PERGOLA_{service.upper()}_{field.upper()}", f"PERGOLA_{field.upper()}"]
+    return [name for base in names for name in (base, base + "_FILE")] if is_secret(kind) else names
+
+
+def _unknown(service: str, environ: Mapping[str, str], known: set[str]) -> list[str]:
+    own = f"PERGOLA_{service.upper()}_"
+    found = []
+    for name in sorted(environ):
+        if name.startswith(own) and name not in known:
+            near = difflib.get_close_matches(name, known, n=1, cutoff=0.85)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            found.append(f"{name}: the {service} service has no such setting{hint}")
+    return found
 
 
 def _convert(text: str, kind: Any, *, from_file: bool) -> Any:
@@ -246,7 +262,26 @@ def is_secret(kind: Any) -> bool:
     return base_type(kind) is Secret
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, kind: Any) -> str:
+    """Why a value is refused, in words for whoever sets it; the value itself is left out."""
     if isinstance(error, OSError):
         return f"{error.filename} can't be read ({error.strerror})"
+    base = base_type(kind)
+    if typing.get_origin(base) is Literal:
+        return "must be one of " + ", ".join(str(choice) for choice in typing.get_args(base))
+    if isinstance(base, type) and issubclass(base, enum.Enum):
+        return "must be one of " + ", ".join(str(choice.value) for choice in base)
+    examples = [str(one) for meta in _metas(kind) for one in meta.examples or ()]
+    if "regex" in str(error) and examples:
+        return "must look like " + " or ".join(examples)
     return str(error)
+
+
+def _metas(kind: Any) -> Iterator[Meta]:
+    if typing.get_origin(kind) is Annotated:
+        inner, *metas = typing.get_args(kind)
+        yield from (meta for meta in metas if isinstance(meta, Meta))
+        yield from _metas(inner)
+    elif typing.get_origin(kind) in (Union, types.UnionType):
+        for arg in typing.get_args(kind):
+            yield from _metas(arg)
