@@ -13,6 +13,7 @@ from pathlib import Path
 
 from local import settings
 from local.components import plan, wiring
+from local.components.callers import Callers
 from local.components.component import Component, Site
 from local.errors import Aborted, LocalError, PartFailed
 from local.system import processes
@@ -86,6 +87,7 @@ class Stack:
         self._environ = wiring.user_environ(environ)
         self._on_event = on_event
         self._on_death = on_death
+        self._callers = Callers(self._environ, self.data)
         self._site: Site | None = None
         self._components: dict[str, Component] = {}
         self._running: dict[str, _Running] = {}
@@ -134,7 +136,8 @@ class Stack:
         try:
             self._end_leftovers()
             ports = plan.choose_ports(self.parts, self._wanted_ports)
-            self._site = Site(self.data, self._settings, ports, self._environ)
+            self._callers.start()
+            self._site = Site(self.data, self._settings, ports, self._environ, self._callers)
             self._components = plan.make_components(self._site, self.parts, self.environ)
             plan.check_formats(self.data, self._components)
             self._start_all()
@@ -244,6 +247,7 @@ class Stack:
             if members:
                 with concurrent.futures.ThreadPoolExecutor(len(members)) as pool:
                     list(pool.map(self.stop_part, members))
+        self._callers.stop()
         if self._site is not None:
             self.data.clear_state()
         self.data.release()

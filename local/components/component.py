@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from local.components.callers import Callers
 from local.settings import LocalSettings
 from local.system.datadir import DataDirectory
 from local.system.ports import LOOPBACK
@@ -21,6 +22,7 @@ class Site:
     ports: Mapping[str, int]
     environ: Mapping[str, str]
     """The user's environment, without the stack's own settings."""
+    callers: Callers
 
     def address(self, port: str) -> str:
         """host:port; port 0, any free one, for a part that this stack does not start."""

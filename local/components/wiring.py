@@ -41,7 +41,8 @@ def part_environ(site: Site, part: str, stores: Iterable[Component]) -> dict[str
     elif part == "edge":
         own["PERGOLA_EDGE_LISTEN"] = site.address("edge")
     given = {name: value for name, value in own.items() if name not in site.environ}
-    return {**site.environ, **addresses(site), **given, "PYTHONUNBUFFERED": "1", "PYTHONPATH": python_path(site)}
+    decided = {"PYTHONUNBUFFERED": "1", "PYTHONPATH": python_path(site), **site.callers.variables(part)}
+    return {**site.environ, **addresses(site), **given, **decided}
 
 
 def python_path(site: Site) -> str:

@@ -1,4 +1,4 @@
-"""Models that this machine offers already: an Ollama that runs, an API key in the environment; and how to use them."""
+"""Models that this machine offers already (an Ollama that runs, an API key), and the line that enables them."""
 
 import http.client
 import json
@@ -6,32 +6,38 @@ from collections.abc import Mapping
 
 _OLLAMA = ("127.0.0.1", 11434)
 _PROBE_SECONDS = 0.3
-_KEYS = {"OPENAI_API_KEY": ("openai", "https://api.openai.com/v1", "gpt-4o-mini")}
+
+# Variables that hold a key by convention, and the OpenAI-compatible endpoint that takes it.
+_KEYS: dict[str, dict[str, str]] = {
+    "OPENAI_API_KEY": {
+        "id": "openai/*",
+        "base_url": "https://api.openai.com/v1",
+        "max_tokens_field": "max_completion_tokens",
+    },
+    "GEMINI_API_KEY": {"id": "gemini/*", "base_url": "https://generativelanguage.googleapis.com/v1beta/openai"},
+    "MISTRAL_API_KEY": {"id": "mistral/*", "base_url": "https://api.mistral.ai/v1"},
+    "GROQ_API_KEY": {"id": "groq/*", "base_url": "https://api.groq.com/openai/v1"},
+    "OPENROUTER_API_KEY": {"id": "openrouter/*", "base_url": "https://openrouter.ai/api/v1"},
+}
 
 
 def models(environ: Mapping[str, str]) -> list[str]:
-    """Lines for a person; none when nothing was found or models are configured already. Never shows a key's value."""
+    """Lines for a person; none when nothing was found or models are configured. A key's value is never shown."""
     if environ.get("PERGOLA_CHAT_MODELS"):
         return []
-    lines = []
+    found: list[str] = []
+    entries: list[dict[str, str]] = []
     if names := _ollama_models():
-        lines += _enable(f"Ollama runs here with {', '.join(names[:3])}", names[0], "http://127.0.0.1:11434/v1", "")
-    for variable, (_, url, model) in _KEYS.items():
+        found.append(f"an Ollama on port {_OLLAMA[1]} ({', '.join(f'ollama/{name}' for name in names[:3])})")
+        entries.append({"id": "ollama/*", "base_url": f"http://{_OLLAMA[0]}:{_OLLAMA[1]}/v1"})
+    for variable, entry in _KEYS.items():
         if environ.get(variable):
-            lines += _enable(f"{variable} is set", model, url, variable)
-    return lines
-
-
-def _enable(found: str, model: str, url: str, key_variable: str) -> list[str]:
-    setting = {"name": model, "provider": "openai-compatible", "base_url": url}
-    if key_variable:
-        setting["api_key_variable"] = key_variable
-    return [
-        f"{found}. To answer with it, start with:",
-        "",
-        f"  PERGOLA_CHAT_MODELS='{json.dumps([setting])}' make run",
-        "",
-    ]
+            found.append(variable)
+            entries.append({**entry, "api_key_env": variable})
+    if not found:
+        return []
+    setting = f"PERGOLA_CHAT_MODELS='{json.dumps(entries)}'"
+    return [f"Found {' and '.join(found)}. To have answers written by it, start with:", "", f"  {setting} make run", ""]
 
 
 def _ollama_models() -> list[str]:
