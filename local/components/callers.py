@@ -26,8 +26,8 @@ class Callers:
         self._data = data
         # A service whose key the user has set is listed by the user too.
         self._ours = [service for service in SERVICES if not _key_is_set(environ, service)]
+        self._written = b""
         self._stop = threading.Event()
-        self._follower: threading.Thread | None = None
 
     def start(self) -> None:
         """Writes the merged file and keeps it up to date until stop().
@@ -37,11 +37,11 @@ class Callers:
         if self._source is None:
             return
         try:
-            written = self._merge()
+            self._written = self._source.read_bytes()
+            self._merge(self._written)
         except (OSError, ValueError) as error:
             raise SettingsError(f"{_VARIABLE}: {self._source} cannot be used: {error}") from error
-        self._follower = threading.Thread(target=self._follow, args=(written,), daemon=True, name="callers")
-        self._follower.start()
+        threading.Thread(target=self._follow, daemon=True, name="callers").start()
 
     def stop(self) -> None:
         self._stop.set()
@@ -55,13 +55,29 @@ class Callers:
             told[f"PERGOLA_{service.upper()}_SERVICE_KEY_FILE"] = str(self._key_file(service))
         return told
 
+    def refresh(self) -> None:
+        """Writes the merged file anew if the user's changed; while that one is gone, the callers stay."""
+        if self._source is None:
+            return
+        try:
+            source = self._source.read_bytes()
+            if source != self._written:
+                self._written = source
+                self._merge(source)
+        except OSError:
+            return
+        except ValueError:
+            # As it is: the services say in their logs what is wrong, and keep the callers they have.
+            replace_private(self._merged, self._written.decode(errors="replace"))
+
+    def _follow(self) -> None:
+        while not self._stop.wait(_POLL_SECONDS):
+            self.refresh()
+
     def _key_file(self, service: str) -> Path:
         return self._data.secret_file(f"{service}-service-key")
 
-    def _merge(self) -> bytes:
-        """Writes the merged file; returns what the user's file held."""
-        assert self._source is not None  # noqa: S101 - for the type checker; start() has looked
-        source = self._source.read_bytes()
+    def _merge(self, source: bytes) -> None:
         content = json.loads(source)
         if not isinstance(content, dict) or not isinstance(content.get("callers"), list):
             raise ValueError('an object with a list "callers" is expected')  # noqa: TRY004 - bad content, as bad JSON is
@@ -75,22 +91,6 @@ class Callers:
             for service in self._ours
         ]
         replace_private(self._merged, json.dumps({**content, "callers": [*content["callers"], *entries]}, indent=1))
-        return source
-
-    def _follow(self, written: bytes) -> None:
-        """Writes the merged file anew whenever the user's changes; while that one is gone, the callers stay."""
-        assert self._source is not None  # noqa: S101 - for the type checker; start() has looked
-        while not self._stop.wait(_POLL_SECONDS):
-            try:
-                source = self._source.read_bytes()
-                if source != written:
-                    written = source
-                    self._merge()
-            except OSError:
-                continue
-            except ValueError:
-                # As it is: the services say in their logs what is wrong, and keep the callers they have.
-                replace_private(self._merged, written.decode(errors="replace"))
 
 
 def _key_is_set(environ: Mapping[str, str], service: str) -> bool:
