@@ -156,6 +156,9 @@ local function admit(handle)
   end
   if context:get("face") ~= nil then
     headers:replace("x-pergola-face", context:get("face"))
+  elseif context:get("door") == "websocket" then
+    -- The edge takes only what came through these checks: a page can reach its port, but not set this header.
+    headers:replace("x-pergola-door", "websocket")
   end
   local status, sentence = refusal(handle, headers, context)
   return status, sentence, context:get("methods")
