@@ -63,7 +63,7 @@ class Account:
 def choose_account(wanted: str, installed: Path, data: DataDirectory) -> Account:
     """Decides the account; `wanted` is the setting PERGOLA_POSTGRES_USER or ''.
 
-    Raises SettingsError when root names an account that does not exist or is root.
+    Raises SettingsError when root names an account that does not exist or is root, or one that cannot have the files.
     """
     files = data.part("postgres")
     if os.geteuid() != 0:
@@ -75,9 +75,20 @@ def choose_account(wanted: str, installed: Path, data: DataDirectory) -> Account
     if entry.pw_uid == 0:
         raise SettingsError("PERGOLA_POSTGRES_USER: PostgreSQL refuses to run as root; name another account.")
     namespace = ("unshare", "--user", f"--map-user={entry.pw_uid}", f"--map-group={entry.pw_gid}")
-    if not wanted and _runs(namespace):
+    place = _REACHABLE / hashlib.sha256(str(data.root).encode()).hexdigest()[:16]
+    # Where the files are decides before anything else: another place would look like an empty database.
+    if not wanted and not _is_cluster(place / "postgres") and _runs(namespace):
         return Account(installed, files, prefix=namespace)
-    return _reachable(entry, installed, data)
+    if _is_cluster(files):
+        raise SettingsError(
+            f"PostgreSQL's files are in {files}, which a user namespace made usable for root; now none can be made, or "
+            "PERGOLA_POSTGRES_USER names an account. Allow them and unset it, or use another PERGOLA_DATA_DIR."
+        )
+    return _reachable(entry, installed, place)
+
+
+def _is_cluster(files: Path) -> bool:
+    return (files / "PG_VERSION").exists()
 
 
 def _runs(prefix: tuple[str, ...]) -> bool:
@@ -87,9 +98,8 @@ def _runs(prefix: tuple[str, ...]) -> bool:
     return done.returncode == 0
 
 
-def _reachable(entry: pwd.struct_passwd, installed: Path, data: DataDirectory) -> Account:
+def _reachable(entry: pwd.struct_passwd, installed: Path, place: Path) -> Account:
     """Files and programs in a folder that every account can reach, one a data directory."""
-    place = _REACHABLE / hashlib.sha256(str(data.root).encode()).hexdigest()[:16]
     place.mkdir(parents=True, exist_ok=True, mode=0o755)
     os.chown(place, entry.pw_uid, entry.pw_gid)
     binaries = installed

@@ -51,6 +51,9 @@ class DataDirectory:
         """
         try:
             self.root.mkdir(parents=True, exist_ok=True, mode=0o700)
+            if (owner := self.root.stat().st_uid) != os.geteuid():
+                reason = f"The data directory {self.root} belongs to the account with number {owner}."
+                raise LocalError(f"{reason} Run as that account, or choose another one with PERGOLA_DATA_DIR.")
             for folder in (self.run, self.logs, self._secrets):
                 folder.mkdir(exist_ok=True, mode=0o700)
             lock = (self.root / "lock").open("a+b")
