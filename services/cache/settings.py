@@ -28,7 +28,7 @@ class CacheSettings(ServiceSettings, frozen=True, kw_only=True):
     ] = 2.0
     redis_read_connections: Annotated[
         int, Meta(ge=1, le=64, description="Connections for reads; writes have one, which keeps their order.")
-    ] = 4
+    ] = 2
     staleness_bound_seconds: Annotated[
         float,
         Meta(

@@ -1,0 +1,10 @@
+"""The only durations that tests assert, all in seconds. Generous: they tell a broken promise, not a slow machine."""
+
+from typing import Final
+
+AFTER_DEADLINE: Final = 0.25
+"""How long after its deadline a call may still take to end."""
+AFTER_CANCEL: Final = 1.0
+"""How long a cancelled call's work may go on."""
+RECOVERY: Final = 10.0
+"""How long after a dependency is back everything must work again."""
