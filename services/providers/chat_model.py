@@ -98,13 +98,22 @@ class RelayModel(ChatModel, Protocol):
         """
         ...
 
-    async def complete(self, body: Mapping[str, msgspec.Raw]) -> bytes:
-        """Sends a chat completion request without streaming; returns the JSON body of the answer.
+    async def complete(self, body: Mapping[str, msgspec.Raw]) -> "RelayedAnswer":
+        """Sends a chat completion request without streaming.
 
         Raises:
             Upstream: as `stream` does.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class RelayedAnswer:
+    """A whole answer: the JSON as the provider sent it, the text of its first choice, and what it cost."""
+
+    raw: bytes
+    text: str
+    usage: Usage | None
 
 
 class RelayedEvents(Protocol):
@@ -118,6 +127,11 @@ class RelayedEvents(Protocol):
     @property
     def text(self) -> str:
         """What the events add to the answer's first choice."""
+        ...
+
+    @property
+    def usage(self) -> Usage | None:
+        """What the provider counted; usually in the last events only, and only where the request asks for it."""
         ...
 
     def split_before_finish(self) -> tuple[bytes, bytes]:

@@ -54,6 +54,12 @@ class ChatModels:
         known = ", ".join([*self._exact, *(pattern.spec.id for pattern in self._patterns)])
         raise ModelNotFound(f"there is no model {name[:100]!r}; there are: {known}", metadata={"model": name[:100]})
 
+    def label(self, name: str) -> str:
+        """The entry that `name` belongs to: a bounded set of names, for metrics."""
+        if name in self._exact:
+            return name
+        return next((pattern.spec.id for pattern in self._patterns if pattern.spec.matches(name)), "unknown")
+
     async def info(self, name: str) -> ModelInfo:
         """The model called `name` as it is listed.
 

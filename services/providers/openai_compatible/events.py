@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from services.providers.chat_model import StreamIdentity
+from services.providers.chat_model import StreamIdentity, Usage
 from services.providers.openai_compatible import wire
 
 MAX_EVENT: Final = 8 * 1024 * 1024
@@ -63,10 +63,11 @@ class EventBlock:
         return None
 
     @property
-    def usage(self) -> wire.TokenCounts | None:
+    def usage(self) -> Usage | None:
+        """What the provider counted, if it is in this block."""
         for chunk in reversed(self.chunks):
             if chunk.usage is not None:
-                return chunk.usage
+                return chunk.usage.usage
         return None
 
     def split_before_finish(self) -> tuple[bytes, bytes]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from services.providers.chat_model import ChatPrompt, Finish, Usage
+from services.providers.chat_model import ChatPrompt, Finish, RelayedAnswer
 from services.providers.openai_compatible import failures, wire
 from services.providers.openai_compatible.endpoint import Endpoint
 from services.providers.openai_compatible.events import EventBlock, EventReader
@@ -46,20 +46,20 @@ class OpenAICompatibleModel:
                     yield text
                 reason = _REASONS.get(block.finish_reason or "", reason)
                 usage = block.usage or usage
-        yield Finish(reason, _usage(usage))
+        yield Finish(reason, usage)
 
     async def relay(self, body: Mapping[str, msgspec.Raw]) -> AsyncGenerator[EventBlock, None]:
         async with aclosing(self._blocks(self._renamed(body))) as blocks:
             async for block in blocks:
                 yield block
 
-    async def complete(self, body: Mapping[str, msgspec.Raw]) -> bytes:
-        answer = await self._endpoint.read_whole(self._renamed(body), self.id)
+    async def complete(self, body: Mapping[str, msgspec.Raw]) -> RelayedAnswer:
+        raw = await self._endpoint.read_whole(self._renamed(body), self.id)
         try:
-            wire.COMPLETION.decode(answer)
+            answer = wire.COMPLETION.decode(raw)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             raise UpstreamBadResponse(f"the provider of {self.id} did not answer with a chat completion") from None
-        return answer
+        return RelayedAnswer(raw, answer.text, answer.usage.usage if answer.usage is not None else None)
 
     async def _blocks(self, body: bytes) -> AsyncGenerator[EventBlock, None]:
         """The events of a streamed answer; ends normally only after the answer's end was seen."""
@@ -102,7 +102,3 @@ class OpenAICompatibleModel:
 
     def _renamed(self, body: Mapping[str, msgspec.Raw]) -> bytes:
         return msgspec.json.encode({**body, "model": self._upstream_model})
-
-
-def _usage(counts: wire.TokenCounts | None) -> Usage | None:
-    return None if counts is None else Usage(counts.prompt_tokens or 0, counts.completion_tokens or 0)

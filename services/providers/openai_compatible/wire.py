@@ -4,6 +4,8 @@ from typing import Any, Final
 
 import msgspec
 
+from services.providers.chat_model import Usage
+
 
 class Delta(msgspec.Struct):
     content: str | None = None
@@ -18,6 +20,10 @@ class ChunkChoice(msgspec.Struct):
 class TokenCounts(msgspec.Struct):
     prompt_tokens: int | None = None
     completion_tokens: int | None = None
+
+    @property
+    def usage(self) -> Usage:
+        return Usage(self.prompt_tokens or 0, self.completion_tokens or 0)
 
 
 class Chunk(msgspec.Struct):
@@ -41,6 +47,11 @@ class Completion(msgspec.Struct):
     """A `chat.completion`."""
 
     choices: list[CompletedChoice]
+    usage: TokenCounts | None = None
+
+    @property
+    def text(self) -> str:
+        return next((choice.message.content or "" for choice in self.choices if choice.index == 0), "")
 
 
 class ModelCard(msgspec.Struct):

@@ -1,0 +1,1 @@
+"""The chat service: conversations, streams, answers grounded in retrieved passages."""

@@ -1,0 +1,1 @@
+"""The gRPC services of chat: each translates, calls the domain, translates back."""
