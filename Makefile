@@ -44,7 +44,7 @@ check: ## What must hold before a change goes in, without the tests.
 	.venv/bin/lint-imports
 	$(RUN) -m local.contracts lint
 	$(RUN) -m local.contracts breaking
-	$(RUN) -m local.validate_gateway
+	$(RUN) -m local.gateway_check
 
 fmt: ## Format the sources and sort their imports.
 	$(call INSTALL,dev)

