@@ -22,17 +22,14 @@ local function media_type(headers)
   return value and value:lower():match("^%s*([^;%s]*)")
 end
 
-local function may_have_body(handle, headers)
+local function has_body(handle, headers)
   local length = headers:get("content-length")
   if length ~= nil then
     return length ~= "0"
   end
-  if headers:get("transfer-encoding") ~= nil then
-    return true
-  end
-  -- HTTP/2 needs neither header to send a body.
-  local method = headers:get(":method")
-  return handle:streamInfo():protocol() ~= "HTTP/1.1" and method ~= "GET" and method ~= "DELETE"
+  -- Chunked, or HTTP/2, which needs no header to send a body: only its coming tells. Where there is none this returns
+  -- at once; where there is one, the wait for it ends the life of `headers`, and the request is refused anyway.
+  return handle:body() ~= nil
 end
 
 local function origin_refused(handle, headers)
@@ -55,20 +52,22 @@ local function origin_refused(handle, headers)
 end
 
 local function body_refused(handle, headers, context)
-  if context:get("face") == nil or not may_have_body(handle, headers) then
+  if context:get("face") == nil then
     return nil
   end
   if media_type(headers) ~= "application/json" then
-    return 415, "Send the body as JSON, with the header content-type: application/json."
+    if has_body(handle, headers) then
+      return 415, "Send the body as JSON, with the header content-type: application/json."
+    end
+    return nil
   end
   local encoding = headers:get("content-encoding")
   if encoding ~= nil and encoding:lower() ~= "identity" then
     return 415, "Send the body without content-encoding."
   end
-  local length = tonumber(headers:get("content-length"))
-  if length ~= nil and length > context:get("body_limit") then
-    return 413, string.format("The body has %d bytes; at most %d are accepted. Send it in parts.", length,
-      context:get("body_limit"))
+  local length, limit = tonumber(headers:get("content-length") or ""), context:get("body_limit")
+  if length ~= nil and length > limit then
+    return 413, string.format("The body has %d bytes; at most %d are accepted. Send it in parts.", length, limit)
   end
   return nil
 end
@@ -160,8 +159,9 @@ local function admit(handle)
     -- The edge takes only what came through these checks: a page can reach its port, but not set this header.
     headers:replace("x-pergola-door", "websocket")
   end
+  local methods = context:get("methods")
   local status, sentence = refusal(handle, headers, context)
-  return status, sentence, context:get("methods")
+  return status, sentence, methods
 end
 
 -- Asks the listener `readiness`, which answers for one part a path.
