@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _PROC = Path("/proc")
+_HAS_PROC = sys.platform == "linux"
 _POLL_SECONDS = 0.02
 
 
@@ -37,7 +38,7 @@ def identify(pid: int) -> ProcessId | None:
 
 def start_time(pid: int) -> str:
     """When a process started, as an opaque text, or '' when it does not run (a zombie does not)."""
-    if sys.platform == "linux":
+    if _HAS_PROC:
         fields = _stat(pid)
         if fields is None or fields[0] in "ZX":
             return ""
@@ -61,7 +62,7 @@ def _stat(pid: int) -> list[str] | None:
 
 
 def _parents() -> dict[int, int]:
-    if sys.platform == "linux":
+    if _HAS_PROC:
         parents = {}
         for entry in os.listdir(_PROC):  # noqa: PTH208 - names alone are wanted, and there are many
             if entry.isdigit() and (fields := _stat(int(entry))) is not None:
