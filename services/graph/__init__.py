@@ -1,0 +1,1 @@
+"""The graph service: names, the passages that mention them, and retrieval over both."""

@@ -1,0 +1,51 @@
+"""Puts the graph service together."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+from pergola.graph.v1 import cypher_pb2, cypher_pb2_grpc, graph_pb2, graph_pb2_grpc
+from services.graph.cypher import Cypher
+from services.graph.follower.collection import Pace
+from services.graph.follower.follower import Follower
+from services.graph.follower.meters import FollowerMeters
+from services.graph.handlers.cypher import POLICIES, CypherHandlers
+from services.graph.handlers.graph import GraphHandlers
+from services.graph.peers.vector import VectorPeer
+from services.graph.settings import GraphSettings
+from services.graph.stores.arcadedb import ArcadeDBStore
+from services.runtime.start import Runtime, Servicer
+
+
+@asynccontextmanager
+async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> AsyncIterator[Sequence[Servicer]]:
+    """Neither the store nor vector need be up yet: calls say STORE_UNAVAILABLE or PEER_UNAVAILABLE until they are."""
+    vector = VectorPeer(runtime.connect("vector"))
+    async with ArcadeDBStore.open(
+        settings.store_url,
+        settings.store_admin_url,
+        settings.store_user,
+        settings.store_password.reveal(),
+        connections=settings.store_connections,
+        timeout=settings.store_timeout_seconds,
+        fetch_size=settings.cypher_fetch_rows,
+        cypher_seconds=settings.cypher_timeout_seconds,
+    ) as store:
+        meters = FollowerMeters()
+        runtime.metrics.register(meters)
+        if settings.follow:
+            pace = Pace(settings.follow_lease_seconds, settings.follow_batch_passages)
+            follower = Follower(store, vector, poll_seconds=settings.follow_poll_seconds, pace=pace, meters=meters)
+            runtime.spawn(follower.run(), "follower")
+        yield [
+            Servicer(
+                graph_pb2.DESCRIPTOR.services_by_name["GraphService"].full_name,
+                GraphHandlers(store),
+                graph_pb2_grpc.add_GraphServiceServicer_to_server,
+            ),
+            Servicer(
+                cypher_pb2.DESCRIPTOR.services_by_name["CypherService"].full_name,
+                CypherHandlers(Cypher(store, settings.cypher_limits)),
+                cypher_pb2_grpc.add_CypherServiceServicer_to_server,
+                POLICIES,
+            ),
+        ]

@@ -1,0 +1,111 @@
+"""RunQuery: one read-only statement, its rows in messages of a good size, within limits."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from services.graph.store import CypherRunner
+from services.runtime import call
+from services.runtime.errors import ResourceExhausted, TooManyRows
+
+_MESSAGE_BYTES: Final = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one tenant's queries may use."""
+
+    seconds: float
+    """Most seconds for a statement, within the call's deadline."""
+    max_bytes: int
+    """Most bytes of rows in one answer, as JSON."""
+    at_once: int
+    """Statements of one tenant that run at the same time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    names: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    row_count: int
+    truncated: bool
+
+
+Event = Columns | Batch | Summary
+
+
+class Cypher:
+    """Runs statements."""
+
+    def __init__(self, store: CypherRunner, limits: Limits) -> None:
+        self._store = store
+        self._limits = limits
+        self._running: dict[str, int] = {}
+
+    async def run(
+        self, tenant: str, statement: str, parameters: Mapping[str, Any], max_rows: int
+    ) -> AsyncGenerator[Event, None]:
+        """Columns, batches of rows, and how it ended.
+
+        Raises InvalidCypher, CypherReadOnly, CypherNeedsIsolation; TooManyRows beyond `max_bytes`; ResourceExhausted
+        while the tenant has too many statements running; DeadlineExceeded; StoreUnavailable.
+        """
+        left = call.remaining()
+        seconds = self._limits.seconds if left is None else min(self._limits.seconds, left)
+        async with self._slot(tenant), self._store.query(tenant, statement, parameters, seconds) as rows:
+            yield Columns(rows.columns)
+            sent = size = 0
+            async with aclosing(rows.batches()) as batches:
+                async for fetched in batches:
+                    wanted = fetched[: max_rows - sent]
+                    for batch, weight in _messages(wanted):
+                        size += weight
+                        if size > self._limits.max_bytes:
+                            raise TooManyRows(
+                                f"the rows exceed {self._limits.max_bytes} bytes; return fewer columns or fewer rows"
+                            )
+                        yield Batch(batch)
+                    sent += len(wanted)
+                    if len(wanted) < len(fetched):
+                        yield Summary(sent, truncated=True)
+                        return
+            yield Summary(sent, truncated=False)
+
+    @asynccontextmanager
+    async def _slot(self, tenant: str) -> AsyncIterator[None]:
+        running = self._running.get(tenant, 0)
+        if running >= self._limits.at_once:
+            raise ResourceExhausted(
+                f"{running} queries of this tenant are running; wait until one has ended", retry_after=1.0
+            )
+        self._running[tenant] = running + 1
+        try:
+            yield
+        finally:
+            self._running[tenant] -= 1
+            if not self._running[tenant]:
+                del self._running[tenant]
+
+
+def _messages(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Sequence[Sequence[Any]], int]]:
+    """The rows in parts of about `_MESSAGE_BYTES`, each with its size; never an empty part."""
+    begin = size = 0
+    for position, cells in enumerate(rows):
+        weight = len(msgspec.json.encode(cells))
+        if position > begin and size + weight > _MESSAGE_BYTES:
+            yield rows[begin:position], size
+            begin, size = position, 0
+        size += weight
+    if begin < len(rows):
+        yield rows[begin:], size

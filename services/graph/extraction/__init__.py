@@ -1,0 +1,1 @@
+"""Names in a passage, found without a model."""

@@ -1,0 +1,1 @@
+"""Keeps the graph equal to what the collections hold."""

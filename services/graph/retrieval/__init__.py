@@ -1,0 +1,1 @@
+"""Retrieval over passages and the names that link them."""

@@ -1,0 +1,104 @@
+"""What the graph service asks of its store. The domain knows this, and no driver."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Protocol
+
+from services.graph.model import Capabilities, Claim, Cursor, Entity, Mention, Passage
+
+
+class Rows(Protocol):
+    """The rows of a query, as they come."""
+
+    columns: Sequence[str]
+
+    def batches(self) -> AsyncGenerator[Sequence[Sequence[Any]], None]:
+        """Rows as plain JSON values (what JSON does not have: objects with `$type`), some at a time.
+
+        After the last one the store has accepted the whole statement; what it finds out only then, such as that it
+        wrote, is raised here.
+        """
+
+
+class Reader(Protocol):
+    """Reading. A tenant or a graph that nobody wrote to is empty, not missing.
+
+    Every method raises StoreUnavailable when the store does not answer, and DeadlineExceeded when the current call's
+    deadline passes first.
+    """
+
+    async def search(self, tenant: str, graph: str, key: str, limit: int) -> list[Entity]:
+        """Entities whose key is `key`, then those whose key begins with it, most mentioned first."""
+
+    async def entities(self, tenant: str, graphs: Sequence[str], keys: Sequence[str]) -> list[Entity]:
+        """Those of `keys` that there are."""
+
+    async def sizes(self, tenant: str, graphs: Sequence[str]) -> Mapping[str, int]:
+        """How many passages each graph has; graphs without any may be left out."""
+
+    async def mentions(self, tenant: str, passages: Sequence[tuple[str, str]]) -> list[Mention]:
+        """What (graph, passage id) mention."""
+
+    async def mentioning(self, tenant: str, names: Sequence[tuple[str, str]], limit: int) -> list[Mention]:
+        """Who mentions (graph, key): at most `limit` passages a name, those it names first."""
+
+
+class Writer(Protocol):
+    """What followers do. Each method is one transaction, repeated as a whole when it met another one.
+
+    FenceLost: the claim is not valid any more, nothing was written. StoreUnavailable: nobody knows; claim
+    again before going on.
+    """
+
+    async def followed(self) -> list[tuple[str, str]]:
+        """Every (tenant, graph) that a follower has claimed at some time and not forgotten since."""
+
+    async def claim(self, tenant: str, graph: str, holder: str, lease_seconds: float) -> Claim | None:
+        """Takes the right to write, unless another holder's lease runs. A new graph has the cursor None.
+
+        This writes, so whatever an earlier claim has under way has either happened before it or never will.
+        """
+
+    async def renew(self, claim: Claim, lease_seconds: float) -> None: ...
+
+    async def release(self, claim: Claim) -> None:
+        """Gives the right back; does nothing when it is lost already."""
+
+    async def apply(
+        self,
+        claim: Claim,
+        before: Cursor,
+        after: Cursor,
+        upserts: Sequence[Passage],
+        deletes: Sequence[str],
+        lease_seconds: float,
+    ) -> None:
+        """Moves the cursor from `before` to `after` and makes the graph hold `upserts` and not `deletes`."""
+
+    async def clear(self, claim: Claim, lease_seconds: float) -> bool:
+        """Removes a part of what was derived; True when nothing is left. From the first call on, the cursor is None."""
+
+    async def begin(self, claim: Claim, cursor: Cursor, lease_seconds: float) -> None:
+        """Sets the cursor of a graph that holds nothing."""
+
+    async def forget(self, claim: Claim) -> None:
+        """Removes the claim itself, of a graph that holds nothing."""
+
+
+class CypherRunner(Protocol):
+    """Raw Cypher, under a login that can do no more than read this tenant's part."""
+
+    def query(
+        self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float
+    ) -> AbstractAsyncContextManager[Rows]:
+        """Leaving the block before the last row ends the query in the store.
+
+        Raises InvalidCypher, CypherReadOnly, CypherNeedsIsolation, DeadlineExceeded, StoreUnavailable; on entering and
+        while rows are read.
+        """
+
+
+class GraphStore(Reader, Writer, CypherRunner, Protocol):
+    @property
+    def capabilities(self) -> Capabilities | None:
+        """As probed; None until the store has answered once."""

@@ -1,0 +1,173 @@
+"""Raw Cypher on ArcadeDB: under a login that reads one database, ended in the store when its caller leaves."""
+
+import asyncio
+import hmac
+import logging
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+import neo4j
+from neo4j.exceptions import AuthError, Neo4jError
+
+from services.graph.stores import failures
+from services.graph.stores.arcadedb_admin import ArcadeDBAdmin
+from services.graph.stores.cypher_values import Json, row
+from services.runtime.errors import PergolaError, StoreUnavailable
+
+log = logging.getLogger(__name__)
+
+_LOGINS_KEPT: Final = 64
+_END_PAUSES: Final = (0.0, 0.05, 0.2, 1.0, 5.0, 30.0, 120.0)
+"""Seconds between the attempts to end an abandoned query. A statement that only waits can't be ended by the server;
+its time limit ends it then."""
+
+_GATHER_SECONDS: Final = 0.05
+
+OpenDriver = Callable[[str, str], neo4j.AsyncDriver]
+
+
+class ArcadeDBCypher:
+    """The read-only logins, one a database, and what runs under them.
+
+    A login's password is an HMAC of its name under the store's own password: every replica knows it, nothing is kept.
+    """
+
+    def __init__(
+        self, admin: ArcadeDBAdmin, open_driver: OpenDriver, password: str, *, fetch_size: int, ceiling_seconds: float
+    ) -> None:
+        self._admin = admin
+        self._open_driver = open_driver
+        self._password = password.encode()
+        self._fetch_size = fetch_size
+        self._ceiling = ceiling_seconds
+        self._drivers: OrderedDict[str, neo4j.AsyncDriver] = OrderedDict()
+        self._lock = asyncio.Lock()
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def close(self) -> None:
+        for task in self._ending:
+            task.cancel()
+        await asyncio.gather(*self._ending, return_exceptions=True)
+        for driver in self._drivers.values():
+            await driver.close()
+
+    @asynccontextmanager
+    async def query(
+        self, database: str, statement: str, parameters: Mapping[str, Any], seconds: float
+    ) -> AsyncIterator["ArcadeDBRows"]:
+        driver = await self._login(database)
+        # The server forgets no statement because its connection broke; this is what it is found by.
+        mark = f"/*{secrets.token_hex(12)}*/"
+        finished = False
+        try:
+            async with (
+                asyncio.timeout(seconds),
+                driver.session(
+                    database=database, fetch_size=self._fetch_size, default_access_mode=neo4j.READ_ACCESS
+                ) as session,
+                await session.begin_transaction(timeout=seconds) as transaction,
+            ):
+                rows: ArcadeDBRows | None = None
+                try:
+                    result = await transaction.run(f"{mark} {statement}", dict(parameters))
+                    rows = ArcadeDBRows(result, transaction, self._fetch_size)
+                    yield rows
+                finally:
+                    finished = rows is not None and rows.finished
+                    if not finished:
+                        # Closing it politely would wait for the rows that nobody wants any more.
+                        transaction.cancel()
+        except Neo4jError as error:
+            # The statement has ended by itself.
+            finished = error.code not in (None, failures.NO_DATABASE)
+            raise failures.of_statement(error) from error
+        except TimeoutError as error:
+            raise failures.of_timeout() from error
+        except Exception as error:
+            if failures.lost_connection(error):
+                raise failures.unavailable(error) from error
+            raise
+        finally:
+            if not finished:
+                self._end(mark)
+
+    def _end(self, mark: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._end_for_good(mark))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _end_for_good(self, mark: str) -> None:
+        for pause in _END_PAUSES:
+            await asyncio.sleep(pause)
+            try:
+                if await self._admin.end_query(mark):
+                    return
+            except PergolaError:
+                continue
+        log.warning("an abandoned query could not be ended; the store ends it at its time limit")
+
+    async def _login(self, database: str) -> neo4j.AsyncDriver:
+        """A driver with the database's read-only login, which is made on first use."""
+        async with self._lock:
+            driver = self._drivers.get(database)
+            if driver is None:
+                driver = await self._make_login(database)
+                self._drivers[database] = driver
+            self._drivers.move_to_end(database)
+            idle = self._drivers.popitem(last=False)[1] if len(self._drivers) > _LOGINS_KEPT else None
+        if idle is not None:
+            await idle.close()
+        return driver
+
+    async def _make_login(self, database: str) -> neo4j.AsyncDriver:
+        user = f"{database}-reader"
+        password = hmac.digest(self._password, f"pergola login {user}".encode(), "sha256").hex()
+        await self._admin.make_readers(database, self._ceiling)
+        made = await self._admin.make_reader(database, user, password)
+        driver = self._open_driver(user, password)
+        if made or await _accepted(driver, database):
+            return driver
+        # The store's password was changed since. Replacing it ends the login's sessions, so not without need.
+        await self._admin.replace_reader(database, user, password)
+        return driver
+
+
+class ArcadeDBRows:
+    """The rows of one statement."""
+
+    def __init__(self, result: neo4j.AsyncResult, transaction: neo4j.AsyncTransaction, size: int) -> None:
+        self._result = result
+        self._transaction = transaction
+        self._size = size
+        self.columns: Sequence[str] = list(result.keys())
+        self.finished = False
+
+    async def batches(self) -> AsyncGenerator[Sequence[Sequence[Json]], None]:
+        """The first row alone and at once; then as many as came within `_GATHER_SECONDS`."""
+        gathered: list[Sequence[Json]] = []
+        flushed = 0.0
+        async for record in self._result:
+            gathered.append(row(record.values()))
+            now = time.monotonic()
+            if len(gathered) >= self._size or now - flushed > _GATHER_SECONDS:
+                yield gathered
+                gathered, flushed = [], now
+        if gathered:
+            yield gathered
+        # Some writes are refused only here. Nothing of a login that may not write is ever committed.
+        await self._transaction.commit()
+        self.finished = True
+
+
+async def _accepted(driver: neo4j.AsyncDriver, database: str) -> bool:
+    try:
+        await driver.verify_connectivity(database=database)
+    except AuthError:
+        return False
+    except Exception as error:
+        raise StoreUnavailable("the graph store does not answer now; try again") from error
+    return True

@@ -1,0 +1,101 @@
+"""What the driver's errors mean. Of their text nothing leaves this module, except a store's remark on a statement."""
+
+import logging
+import re
+from typing import Final
+
+from neo4j.exceptions import (
+    AuthError,
+    ClientError,
+    ConstraintError,
+    DriverError,
+    Forbidden,
+    Neo4jError,
+    ResultConsumedError,
+    TransactionError,
+    TransientError,
+)
+
+from services.runtime import call
+from services.runtime.errors import (
+    CypherReadOnly,
+    DeadlineExceeded,
+    InvalidCypher,
+    PergolaError,
+    ResourceExhausted,
+    StoreUnavailable,
+)
+
+log = logging.getLogger(__name__)
+
+NO_DATABASE: Final = "Neo.ClientError.Database.DatabaseNotFound"
+_TIMED_OUT: Final = frozenset(
+    {
+        "Neo.ClientError.Transaction.TransactionTimedOut",
+        "Neo.ClientError.Transaction.TransactionTimedOutClientConfiguration",
+        "Neo.ClientError.Transaction.Terminated",
+        "Neo.TransientError.Transaction.Terminated",
+    }
+)
+_MAX_REMARK: Final = 300
+
+
+def meets_another(error: BaseException) -> bool:
+    """Whether a transaction failed only because another one touched the same things: nothing of it was written, and
+    it may be repeated as a whole. ArcadeDB tells two concurrent MERGEs of one key by a ConstraintError, which the
+    driver itself does not count as such."""
+    return isinstance(error, TransientError | ConstraintError)
+
+
+def lost_connection(error: BaseException) -> bool:
+    """Whether the connection broke, or none was had."""
+    if isinstance(error, TransactionError | ResultConsumedError):
+        return False
+    return isinstance(error, DriverError | OSError)
+
+
+def unavailable(error: BaseException) -> PergolaError:
+    """A failed transaction of our own as one of the tree; DEADLINE_EXCEEDED when the call's time is what ran out."""
+    left = call.remaining()
+    if isinstance(error, TimeoutError) and left is not None and left < 0.05:
+        return DeadlineExceeded("the deadline passed while the graph store was working")
+    if isinstance(error, AuthError):
+        log.error("the graph store refused the configured login; check store_user and store_password")
+    elif isinstance(error, Neo4jError):
+        log.warning("the graph store failed: %s", error.code)
+    return StoreUnavailable("the graph store does not answer now; try again")
+
+
+def of_statement(error: Neo4jError) -> PergolaError:
+    """What the store said to a caller's own statement."""
+    code = error.code or ""
+    if code in _TIMED_OUT:
+        return of_timeout()
+    if isinstance(error, Forbidden) or code.startswith("Neo.ClientError.Security."):
+        return CypherReadOnly(
+            "the query does something that only reading does not need; RunQuery reads this tenant's graph and"
+            " nothing else"
+        )
+    if code == "Neo.ClientError.Statement.AccessMode":
+        return CypherReadOnly("the query writes; RunQuery only reads")
+    remark = clean(error.message or "")
+    if "heap budget" in remark:
+        return ResourceExhausted("the query needs more memory than the graph store gives to one; add a LIMIT")
+    if isinstance(error, ClientError) or code.startswith(("Neo.ClientError.", "Neo.DatabaseError.")):
+        return InvalidCypher(f"the graph store refuses the query: {remark}" if remark else "the query is not Cypher")
+    return unavailable(error)
+
+
+def of_timeout() -> PergolaError:
+    """A caller's statement took longer than it may."""
+    return DeadlineExceeded("the query was still running at its deadline and was ended; ask for less")
+
+
+def clean(message: str) -> str:
+    """The first line of a store's remark, without what only its operator can use: settings, paths, addresses."""
+    line = message.strip().splitlines()[0] if message.strip() else ""
+    line = re.sub(r" ?allowed by the setting `[^`]*`.*", "", line)
+    line = re.sub(r"\b[a-z]+(?:\.[a-z]\w+){2,}(?:Exception|Error)\b:? ?", "", line)
+    line = re.sub(r"(?<![\w'\"])/(?:[\w.+-]+/)+[\w.+-]*", "…", line)
+    line = re.sub(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b", "…", line)
+    return line if len(line) <= _MAX_REMARK else line[: _MAX_REMARK - 1] + "…"

@@ -1,0 +1,63 @@
+"""What followers write: exactly once, and nothing left behind."""
+
+import pytest
+
+from services.graph.extraction.names import names_of
+from services.graph.model import Claim, Cursor, FenceLost, Passage
+from services.graph.stores.arcadedb import ArcadeDBStore
+
+
+def passage(point: str, text: str, title: str = "", document: str = "d", index: int = 0) -> Passage:
+    return Passage(point, document, title, index, names_of(text, title))
+
+
+async def claimed(store: ArcadeDBStore, tenant: str, graph: str = "docs") -> Claim:
+    claim = await store.claim(tenant, graph, "me", 30)
+    assert claim is not None
+    return claim
+
+
+async def dump(store: ArcadeDBStore, tenant: str) -> list[object]:
+    """Everything in a tenant's database, without the cursor nodes and what the store itself numbers."""
+    found: list[object] = []
+    for statement in (
+        "MATCH (p:Passage) RETURN properties(p) AS p ORDER BY p.uid",
+        "MATCH (e:Entity) RETURN properties(e) AS e ORDER BY e.uid",
+        "MATCH (p:Passage)-[m:MENTIONS]->(e:Entity) RETURN p.uid, properties(m), e.uid ORDER BY p.uid, e.uid",
+        "MATCH (f:Follow) RETURN f.graph, f.passages ORDER BY f.graph",
+    ):
+        async with store.query(tenant, statement, {}, 20) as rows:
+            async for batch in rows.batches():
+                found += batch
+    return found
+
+
+async def test_mentions_come_and_go_with_their_passages(store: ArcadeDBStore, tenant: str) -> None:
+    claim = await claimed(store, tenant)
+    await store.begin(claim, Cursor("i", 0), 30)
+    a = passage("a", "Ada Lovelace met CHARLES BABBAGE in London.", "Ada Lovelace")
+    b = passage("b", "Charles Babbage was born in London.", "Babbage", index=1)
+    await store.apply(claim, Cursor("i", 0), Cursor("i", 1), [b], [], 30)
+    alone = await dump(store, tenant)
+    await store.apply(claim, Cursor("i", 1), Cursor("i", 2), [a], [], 30)
+    entities = await store.search(tenant, "docs", "charles babbage", 10)
+    assert [(one.name, one.mention_count) for one in entities] == [("Charles Babbage", 2)]
+    assert await store.sizes(tenant, ["docs", "none"]) == {"docs": 2}
+    await store.apply(claim, Cursor("i", 2), Cursor("i", 3), [], ["a"], 30)
+    assert await dump(store, tenant) == alone
+    await store.apply(claim, Cursor("i", 3), Cursor("i", 4), [], ["b"], 30)
+    assert await dump(store, tenant) == [["docs", 0]]
+
+
+async def test_an_old_fence_writes_nothing(store: ArcadeDBStore, tenant: str) -> None:
+    old = await claimed(store, tenant)
+    await store.begin(old, Cursor("i", 0), 30)
+    assert await store.claim(tenant, "docs", "other", 30) is None
+    await store.release(old)
+    new = await store.claim(tenant, "docs", "other", 30)
+    assert new is not None and new.cursor == Cursor("i", 0)
+    with pytest.raises(FenceLost):
+        await store.apply(old, Cursor("i", 0), Cursor("i", 1), [passage("a", "Ada")], [], 30)
+    with pytest.raises(FenceLost):
+        await store.apply(new, Cursor("i", 7), Cursor("i", 8), [passage("a", "Ada")], [], 30)
+    assert await dump(store, tenant) == [["docs", 0]]
