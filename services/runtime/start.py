@@ -112,7 +112,8 @@ async def serving(
         watch = CallersWatch(settings.callers_file) if settings.callers_file is not None else None
         spans = tracer(service, settings)
         if spans is not None:
-            stack.callback(spans.close)
+            # It waits for the collector; meanwhile the loop serves.
+            stack.push_async_callback(asyncio.to_thread, spans.close)
         metrics = CallMetrics()
         runtime.metrics.register(metrics)
         interceptor = Interceptor(
