@@ -1,7 +1,8 @@
 -- The last word on an answer. A call that failed before its first message carries the error body that the service has
 -- prepared for the caller's face, and its HTTP status, as trailing metadata, which the transcoder turns into headers:
 -- they are swapped in here. And where the contract says that one field of the response is the JSON answer
--- (`response_body`), the object around it is taken off.
+-- (`response_body`), the object around it is taken off. Last, the Connect bridge leaves the message of an error as gRPC
+-- encodes it (`%C3%B8`); it is decoded here.
 
 -- Waiting for the body ends the life of every object taken before: each function takes the headers again after it.
 
@@ -24,17 +25,37 @@ local function unwrap(handle, field)
   end
 end
 
+local function decode_byte(digits)
+  local byte = tonumber(digits, 16)
+  if byte < 0x20 then
+    return string.format("\\u%04x", byte)
+  end
+  local character = string.char(byte)
+  return (character == '"' or character == "\\") and "\\" .. character or character
+end
+
+-- The body of a Connect error is JSON whose only percent signs are those of the encoded message.
+local function decode_connect_error(handle)
+  local body = handle:body(true)
+  local size = body:setBytes((body:getBytes(0, body:length()):gsub("%%(%x%x)", decode_byte)))
+  handle:headers():replace("content-length", tostring(size))
+end
+
 function envoy_on_response(handle)
   local context = handle:filterContext()
+  local headers = handle:headers()
   if context:get("face") == nil then
+    if context:get("door") == "grpc" and headers:get(":status") ~= "200" and
+        headers:get("content-type") == "application/json" then
+      decode_connect_error(handle)
+    end
     return
   end
-  local headers = handle:headers()
   local prepared = headers:get("x-pergola-error")
   local status = headers:get("x-pergola-http-status")
   -- What gRPC needed on its way; never shown, whatever becomes of it below.
   for _, name in ipairs({ "x-pergola-error", "x-pergola-http-status", "grpc-status", "grpc-message",
-    "grpc-status-details-bin", "grpc-accept-encoding", "grpc-encoding" }) do
+    "grpc-status-details-bin", "grpc-accept-encoding", "grpc-encoding", "grpc-retry-pushback-ms" }) do
     headers:remove(name)
   end
   if prepared ~= nil and status ~= nil and status:match("^[45]%d%d$") then

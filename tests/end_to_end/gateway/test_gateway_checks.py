@@ -15,9 +15,7 @@ JSON = {"content-type": "application/json"}
 QUESTION = {"messages": [{"role": "user", "content": "why?"}]}
 
 
-async def refused(
-    http: aiohttp.ClientSession, method: str, path: str, status: int, **request: Any
-) -> dict[str, Any]:
+async def refused(http: aiohttp.ClientSession, method: str, path: str, status: int, **request: Any) -> dict[str, Any]:
     """The error of an answer with `status`, in the shape of its door."""
     async with http.request(method, path, **request) as response:
         text = await response.text()

@@ -62,9 +62,7 @@ class Book:
         handler = self._unary.get(method)
         return default if handler is None else await handler(request)
 
-    async def many(
-        self, method: str, request: Any, context: Any, default: Sequence[Message]
-    ) -> AsyncIterator[Message]:
+    async def many(self, method: str, request: Any, context: Any, default: Sequence[Message]) -> AsyncIterator[Message]:
         self._note(method, request, context)
         handler = self._stream.get(method)
         if handler is not None:
@@ -217,4 +215,3 @@ async def upstream(book: Book, settings: ServiceSettings | None = None) -> Async
     settings = settings or ServiceSettings(drain_seconds=0.0)
     async with serving("chat", settings, assemble, reflect_all=True, sink=LogSink(io.BytesIO())) as running:
         yield running
-
