@@ -97,8 +97,7 @@ class Answering:
                     meter.piece()
                     text.append(piece)
                     length += len(piece)
-                    if length > self._answer_chars:
-                        raise UpstreamBadResponse(f"the answer is longer than {self._answer_chars} characters")
+                    self.check_length(length)
                     yield piece
             whole = "".join(text)
             if passages is not None:
@@ -107,6 +106,11 @@ class Answering:
                 await self._answers.keep(key, whole, finish.usage)
             meter.finished(finish.usage)
             yield Done(finish.reason, model.id, finish.usage, degraded=degraded)
+
+    def check_length(self, chars: int) -> None:
+        """Raises UpstreamBadResponse for a model that does not stop: its answer is kept here until it is complete."""
+        if chars > self._answer_chars:
+            raise UpstreamBadResponse(f"the answer is longer than {self._answer_chars} characters")
 
     async def _grounding(self, question: Question, model: ChatModel) -> Grounding | None:
         if question.retrieval is None:

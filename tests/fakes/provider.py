@@ -118,9 +118,12 @@ class FakeProvider:
         try:
             response = await self._answer(request, seen, self._scripts.get(model) or scripts.by_name(model))
             whole = True
-        except (asyncio.CancelledError, ConnectionError):
+        except asyncio.CancelledError:
             seen.disconnected.set_result(None)
             raise
+        except ConnectionError:
+            seen.disconnected.set_result(None)
+            return web.Response()
         finally:
             seen.ended.set_result(whole)
         return response

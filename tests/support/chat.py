@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import grpc
+from google.api import httpbody_pb2
+from google.rpc import error_details_pb2, status_pb2
 
 from pergola.cache.v1 import cache_pb2, cache_pb2_grpc
-from pergola.chat.v1 import chat_pb2, chat_pb2_grpc, openai_pb2_grpc
+from pergola.chat.v1 import chat_pb2, chat_pb2_grpc, openai_pb2, openai_pb2_grpc
 from pergola.graph.v1 import retrieval_pb2, retrieval_pb2_grpc
 from pergola.vector.v1 import point_pb2, point_pb2_grpc
 from services.chat.assemble import assemble
@@ -68,7 +70,7 @@ class Neighbours(
         return cache_pb2.SetResponse()
 
     async def _uncalled(self, request: Any, context: Any) -> Any:
-        await context.abort(grpc.StatusCode.UNIMPLEMENTED, "chat does not call this")
+        await context.abort(grpc.StatusCode.UNIMPLEMENTED, f"chat sends no {type(request).__name__}")
 
     GetPoints = Delete = GetMany = SetMany = _uncalled
 
@@ -98,6 +100,16 @@ class ChatDoor:
         """All events of StreamChat for one user message."""
         request = chat_pb2.StreamChatRequest(input=question(text, model=model, **fields))
         return [event async for event in self.chat.StreamChat(request)]
+
+    def completion(self, model: str, text: str = "Hello?", **fields: Any) -> Any:
+        """The call CreateChatCompletion for one user message; iterate over it."""
+        body = {"model": model, "messages": [{"role": "user", "content": text}]} | fields
+        http = httpbody_pb2.HttpBody(content_type="application/json", data=json.dumps(body).encode())
+        return self.openai.CreateChatCompletion(openai_pb2.CreateChatCompletionRequest(body=http))
+
+    async def complete(self, model: str, text: str = "Hello?", **fields: Any) -> bytes:
+        """Everything CreateChatCompletion answers."""
+        return b"".join([piece.body.data async for piece in self.completion(model, text, **fields)])
 
 
 def question(text: str, **fields: Any) -> chat_pb2.ChatInput:
@@ -153,3 +165,12 @@ async def chat_service(addresses: Mapping[str, str], models: str = "", **setting
 def neighbours_at(address: str) -> dict[str, str]:
     """One address for all three peers."""
     return {"graph": address, "vector": address, "cache": address}
+
+
+def violated(error: grpc.aio.AioRpcError) -> list[str]:
+    """The fields that the BadRequest of a failed call names."""
+    packed: Any = dict(error.trailing_metadata() or ())["grpc-status-details-bin"]
+    bad = error_details_pb2.BadRequest()
+    for detail in status_pb2.Status.FromString(packed).details:
+        detail.Unpack(bad)
+    return [violation.field for violation in bad.field_violations]

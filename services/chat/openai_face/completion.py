@@ -62,6 +62,7 @@ class Completions:
         with self._meters.answer(self._answering.models.label(model.id)) as meter:
             grounding = await self._grounding(request, model)
             text: list[str] = []
+            length = 0
             identity: StreamIdentity | None = None
             told = grounding is None
             usage: Usage | None = None
@@ -73,6 +74,8 @@ class Completions:
                         yield block.raw
                         continue
                     text.append(block.text)
+                    length += len(text[-1])
+                    self._answering.check_length(length)
                     identity = identity or block.identity()
                     before, rest = block.split_before_finish()
                     if rest:
