@@ -1,0 +1,1 @@
+"""The vector service: collections, documents, points, embeddings, ingestion jobs, and the change feed."""

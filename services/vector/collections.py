@@ -1,0 +1,147 @@
+"""Collections: made, found, listed, deleted; and the process's copy of the catalogue."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final
+from uuid import uuid4
+
+import msgspec
+
+from services.providers.embedding.registry import EmbeddingModels
+from services.runtime.errors import CollectionNotFound, DimensionMismatch
+from services.vector.model import Collection, Counts, Distance, Storage
+from services.vector.stores import collections as store
+from services.vector.stores import requests
+from services.vector.stores.listener import Hints
+from services.vector.stores.postgres import Database
+from services.vector.stores.requests import Request
+
+_TRUSTED_SECONDS: Final = 30.0
+"""How long a row is believed without a hint that it changed. A stale one does no harm: a deleted collection's tables
+are gone, which makes the reader look again."""
+_MOST_ROWS: Final = 10_000
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What a caller may say of a new collection; what is absent follows from the model and the settings."""
+
+    name: str
+    dimension: int | None = None
+    distance: Distance = "cosine"
+    embedding_model: str = ""
+    graph: bool = False
+
+
+class Catalogue:
+    """Rows of the catalogue by tenant and name, kept for a while, so that a query touches no shared table."""
+
+    def __init__(self, database: Database, hints: Hints) -> None:
+        self._database = database
+        self._rows: dict[tuple[str, str], tuple[Collection, float]] = {}
+        hints.on("catalogue", self._heard)
+
+    async def get(self, tenant: str, name: str) -> Collection:
+        """The tenant's collection of that name.
+
+        Raises CollectionNotFound.
+        """
+        kept = self._rows.get((tenant, name))
+        if kept is not None and kept[1] > time.monotonic():
+            return kept[0]
+        async with self._database.transaction(tenant) as session:
+            found = await store.find(session, name)
+        if found is None:
+            self._rows.pop((tenant, name), None)
+            raise CollectionNotFound(f"There is no collection {name!r}. Create it, or list those there are.")
+        if len(self._rows) >= _MOST_ROWS:
+            self._rows.clear()
+        self._rows[tenant, name] = (found, time.monotonic() + _TRUSTED_SECONDS)
+        return found
+
+    def forget(self, collection: Collection) -> None:
+        """Look again next time."""
+        self._rows.pop((collection.tenant, collection.name), None)
+
+    def _heard(self, key: str) -> None:
+        if not key:
+            self._rows.clear()
+            return
+        for place in [place for place, (row, _) in self._rows.items() if str(row.id) == key]:
+            del self._rows[place]
+
+
+class Collections:
+    """The tenant's collections."""
+
+    def __init__(
+        self, database: Database, hints: Hints, catalogue: Catalogue, models: EmbeddingModels, storage: Storage
+    ) -> None:
+        self._database = database
+        self._hints = hints
+        self._catalogue = catalogue
+        self._models = models
+        self._storage = storage
+
+    async def create(self, tenant: str, spec: Spec, request: Request) -> Collection:
+        """Makes an empty collection.
+
+        Raises CollectionExists, RequestIdReused, ModelNotFound, and DimensionMismatch when the dimension is not that
+        of the model.
+        """
+        model = self._models.get(spec.embedding_model)
+        if spec.dimension not in (None, model.dimension) and spec.embedding_model:
+            raise DimensionMismatch(
+                f"{model.name} makes vectors of {model.dimension} numbers. Leave `dimension` away, or name no model."
+            )
+        values = {
+            "name": spec.name,
+            "incarnation": uuid4().hex,
+            "dimension": spec.dimension or model.dimension,
+            "distance": spec.distance,
+            "storage": self._storage,
+            "embedding_model": model.name,
+            "graph": spec.graph,
+        }
+        async with self._database.owner(tenant) as session:
+            first = await requests.begin(session, tenant, request)
+            if first is not None:
+                return msgspec.json.decode(first, type=Collection)
+            made = await store.create(session, self._database.app_user, tenant, values)
+            await requests.finish(session, tenant, request, msgspec.json.encode(made))
+        self._hints.send("catalogue", str(made.id))
+        return made
+
+    async def get(self, tenant: str, name: str) -> tuple[Collection, Counts]:
+        """A collection with its counts.
+
+        Raises CollectionNotFound.
+        """
+        async with self._database.transaction(tenant) as session:
+            found = await store.find(session, name)
+        counted = {} if found is None else await store.counts(self._database, [found])
+        if found is None or found.id not in counted:
+            raise CollectionNotFound(f"There is no collection {name!r}. Create it, or list those there are.")
+        return found, counted[found.id]
+
+    async def page(self, tenant: str, after: str, size: int) -> tuple[Sequence[tuple[Collection, Counts]], str]:
+        """Collections behind the name `after`, at most `size`, and the name behind which there are more, or ""."""
+        async with self._database.transaction(tenant) as session:
+            found = await store.page(session, after, size + 1)
+        counted = await store.counts(self._database, found[:size])
+        last = found[size - 1].name if len(found) > size else ""
+        return [(one, counted[one.id]) for one in found[:size] if one.id in counted], last
+
+    async def delete(self, tenant: str, name: str) -> None:
+        """Deletes a collection with everything in it.
+
+        Raises CollectionNotFound.
+        """
+        async with self._database.owner(tenant) as session:
+            gone, cancelled = await store.delete(session, name)
+        self._catalogue.forget(gone)
+        self._hints.send("catalogue", str(gone.id))
+        self._hints.send("change", str(gone.id))
+        for job in cancelled:
+            self._hints.send("job", job)

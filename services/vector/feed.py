@@ -1,0 +1,142 @@
+"""The change feed: who may be followed, what changed, and how far each consumer is."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Final
+
+from services.runtime.errors import CollectionNotFound, CursorMismatch
+from services.vector.collections import Catalogue
+from services.vector.model import Change, Collection, Cursor
+from services.vector.stores import changes as store
+from services.vector.stores import collections as collection_store
+from services.vector.stores.listener import Hints
+from services.vector.stores.postgres import Database
+
+_CHANGES: Final = 500
+_BYTES: Final = 2 * 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A collection that asks to be followed."""
+
+    tenant: str
+    collection: str
+    head: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """The consumer must forget what it derived; what follows begins behind this cursor."""
+
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Changes in order, and the place behind them."""
+
+    changes: Sequence[Change]
+    cursor: Cursor
+
+
+@dataclass(frozen=True, slots=True)
+class Idle:
+    """Nothing new; where the feed ends."""
+
+    head: Cursor
+
+
+class Feed:
+    """Reads the feeds of collections. The whole feed of a collection is kept as long as the collection is."""
+
+    def __init__(
+        self, database: Database, hints: Hints, catalogue: Catalogue, *, poll: float, heartbeat: float
+    ) -> None:
+        self._database = database
+        self._hints = hints
+        self._catalogue = catalogue
+        self._poll = poll
+        self._heartbeat = heartbeat
+
+    async def sources(self) -> list[Source]:
+        """Collections of every tenant that ask to be followed, in the order of tenant and name."""
+        followed = await collection_store.all_followed(self._database)
+        counted = await collection_store.counts(self._database, followed)
+        return [
+            Source(one.tenant, one.name, Cursor(one.incarnation, counted[one.id].seq))
+            for one in followed
+            if one.id in counted
+        ]
+
+    async def watch(
+        self, tenant: str, name: str, consumer: str, after: Cursor | None
+    ) -> AsyncIterator[Reset | Batch | Idle]:
+        """Changes behind `after`, by default behind the acknowledged one, and then those that come, without end.
+
+        Raises CollectionNotFound, also when the collection is deleted meanwhile.
+        """
+        collection = await self._present(tenant, name)
+        async with self._database.transaction(tenant) as session:
+            if after is None:
+                after = await store.acknowledged(session, name, consumer)
+            head = await store.head(session, collection)
+        place = Cursor(collection.incarnation, 0)
+        if after is not None and after.incarnation == collection.incarnation and after.seq <= head:
+            place = after
+        elif after is not None:
+            # A collection made anew, or a database brought back from an older state.
+            yield Reset(place)
+        loop = asyncio.get_running_loop()
+        async with self._hints.waiting("change", str(collection.id)) as woken:
+            told = loop.time()
+            while True:
+                woken.clear()
+                batch = await self._read(collection, place.seq)
+                if batch.changes:
+                    yield batch
+                    place, told = batch.cursor, loop.time()
+                    continue
+                if loop.time() - told >= self._heartbeat:
+                    yield Idle(place)
+                    told = loop.time()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(min(self._poll, self._heartbeat)):
+                        await woken.wait()
+
+    async def acknowledge(self, tenant: str, name: str, consumer: str, cursor: Cursor) -> int:
+        """Remembers that a consumer has committed everything up to `cursor`; returns how many changes it is behind.
+
+        Raises CollectionNotFound, CursorMismatch.
+        """
+        collection = await self._present(tenant, name)
+        async with self._database.transaction(tenant) as session:
+            head = await store.head(session, collection)
+            if cursor.incarnation != collection.incarnation or cursor.seq > head:
+                raise CursorMismatch(
+                    "That cursor is not of this collection's feed. Watch the changes anew: a reset comes first."
+                )
+            kept = await store.acknowledge(session, tenant, name, consumer, cursor)
+        return max(0, head - kept.seq)
+
+    async def _present(self, tenant: str, name: str) -> Collection:
+        """The collection, after making sure that the row is not one of a deleted collection."""
+        collection = await self._catalogue.get(tenant, name)
+        try:
+            async with self._database.session() as session:
+                await store.head(session, collection)
+        except CollectionNotFound:
+            self._catalogue.forget(collection)
+            return await self._catalogue.get(tenant, name)
+        return collection
+
+    async def _read(self, collection: Collection, seq: int) -> Batch:
+        try:
+            async with self._database.session() as session:
+                changes = await store.after(session, collection, seq, _CHANGES, _BYTES)
+        except CollectionNotFound:
+            self._catalogue.forget(collection)
+            raise
+        return Batch(changes, Cursor(collection.incarnation, changes[-1].seq if changes else seq))

@@ -1,0 +1,55 @@
+"""pergola.vector.v1.ChangeService"""
+
+from collections.abc import AsyncIterator
+
+from pergola.vector.v1 import change_pb2 as pb
+from pergola.vector.v1 import change_pb2_grpc
+from services.runtime.call import current
+from services.vector.feed import Batch, Feed, Reset
+from services.vector.handlers import messages
+from services.vector.handlers.messages import Context
+from services.vector.model import Change, Cursor
+
+
+class ChangeHandlers(change_pb2_grpc.ChangeServiceServicer):
+    def __init__(self, feed: Feed) -> None:
+        self._feed = feed
+
+    async def ListChangeSources(
+        self, _request: pb.ListChangeSourcesRequest, _context: Context
+    ) -> pb.ListChangeSourcesResponse:
+        return pb.ListChangeSourcesResponse(
+            sources=[
+                pb.ChangeSource(tenant=one.tenant, collection=one.collection, head=_cursor(one.head))
+                for one in await self._feed.sources()
+            ]
+        )
+
+    async def WatchChanges(
+        self, request: pb.WatchChangesRequest, _context: Context
+    ) -> AsyncIterator[pb.WatchChangesResponse]:
+        after = Cursor(request.after.incarnation, request.after.seq) if request.HasField("after") else None
+        async for event in self._feed.watch(current().tenant, request.collection, request.consumer, after):
+            match event:
+                case Batch():
+                    changes = pb.Changes(items=[_change(one) for one in event.changes], cursor=_cursor(event.cursor))
+                    yield pb.WatchChangesResponse(changes=changes)
+                case Reset():
+                    yield pb.WatchChangesResponse(reset=pb.ChangeReset(cursor=_cursor(event.cursor)))
+                case _:
+                    yield pb.WatchChangesResponse(heartbeat=pb.ChangeHeartbeat(head=_cursor(event.head)))
+
+    async def AckChanges(self, request: pb.AckChangesRequest, _context: Context) -> pb.AckChangesResponse:
+        cursor = Cursor(request.cursor.incarnation, request.cursor.seq)
+        lag = await self._feed.acknowledge(current().tenant, request.collection, request.consumer, cursor)
+        return pb.AckChangesResponse(lag=messages.small(lag))
+
+
+def _cursor(cursor: Cursor) -> pb.ChangeCursor:
+    return pb.ChangeCursor(incarnation=cursor.incarnation, seq=cursor.seq)
+
+
+def _change(change: Change) -> pb.Change:
+    if change.point is None:
+        return pb.Change(seq=change.seq, delete=change.id)
+    return pb.Change(seq=change.seq, upsert=messages.point(change.point))

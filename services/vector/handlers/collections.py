@@ -1,0 +1,55 @@
+"""pergola.vector.v1.CollectionService"""
+
+from typing import cast
+
+from pergola.vector.v1 import collection_pb2 as pb
+from pergola.vector.v1 import collection_pb2_grpc
+from services.runtime.call import current
+from services.vector import paging
+from services.vector.collections import Collections, Spec
+from services.vector.handlers import messages
+from services.vector.handlers.messages import Context
+from services.vector.model import Counts, Distance
+
+_LIST = "ListCollections"
+
+
+class CollectionHandlers(collection_pb2_grpc.CollectionServiceServicer):
+    def __init__(self, collections: Collections) -> None:
+        self._collections = collections
+
+    async def CreateCollection(
+        self, request: pb.CreateCollectionRequest, _context: Context
+    ) -> pb.CreateCollectionResponse:
+        asked = request.collection
+        spec = Spec(
+            name=asked.name,
+            dimension=asked.dimension if asked.HasField("dimension") else None,
+            distance=cast(Distance, asked.distance or "cosine"),
+            embedding_model=asked.embedding_model,
+            graph=asked.graph,
+        )
+        made = await self._collections.create(current().tenant, spec, messages.request_of(request))
+        return pb.CreateCollectionResponse(collection=messages.collection(made, Counts()))
+
+    async def GetCollection(self, request: pb.GetCollectionRequest, _context: Context) -> pb.GetCollectionResponse:
+        found, counts = await self._collections.get(current().tenant, request.collection)
+        return pb.GetCollectionResponse(collection=messages.collection(found, counts))
+
+    async def ListCollections(
+        self, request: pb.ListCollectionsRequest, _context: Context
+    ) -> pb.ListCollectionsResponse:
+        tenant = current().tenant
+        size = request.page_size if request.HasField("page_size") else paging.DEFAULT_SIZE
+        after = paging.decode(request.page_token, tenant, _LIST) if request.page_token else ""
+        found, last = await self._collections.page(tenant, after, size)
+        return pb.ListCollectionsResponse(
+            collections=[messages.collection(one, counts) for one, counts in found],
+            next_page_token=paging.encode(last, tenant, _LIST) if last else "",
+        )
+
+    async def DeleteCollection(
+        self, request: pb.DeleteCollectionRequest, _context: Context
+    ) -> pb.DeleteCollectionResponse:
+        await self._collections.delete(current().tenant, request.collection)
+        return pb.DeleteCollectionResponse()

@@ -1,0 +1,189 @@
+"""Domain types to messages and back: what several of the handlers need."""
+
+import hashlib
+import math
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Any, TypeAlias
+
+import grpc
+import numpy as np
+from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from pergola.vector.v1 import collection_pb2, job_pb2, point_pb2
+from services.runtime.call import current
+from services.runtime.errors import InvalidArgument, InvalidVector, Violation
+from services.vector.model import Collection, Counts, Job, Note, Point, Vector
+from services.vector.stores.requests import Request
+
+Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
+
+_INT32_MAX = 2**31 - 1
+_EXACT = 2**53
+
+
+def request_of(message: Any) -> Request:
+    """What makes a repeated call recognisable: its request id (or Idempotency-Key) and its body without it."""
+    call = current()
+    request_id = message.request_id or call.idempotency_key
+    if not request_id:
+        return Request("", "", b"")
+    if len(request_id) > 128:
+        raise InvalidArgument(
+            "The Idempotency-Key is too long.",
+            violations=[Violation("request_id", "at most 128 characters")],
+        )
+    bare = type(message)()
+    bare.CopyFrom(message)
+    bare.ClearField("request_id")
+    digest = hashlib.sha256(bare.SerializeToString(deterministic=True)).digest()
+    return Request(type(message).DESCRIPTOR.full_name, request_id, digest)
+
+
+def collection(one: Collection, counts: Counts) -> collection_pb2.Collection:
+    return collection_pb2.Collection(
+        name=one.name,
+        dimension=one.dimension,
+        distance=one.distance,
+        embedding_model=one.embedding_model,
+        graph=one.graph,
+        point_count=small(counts.points),
+        document_count=small(counts.documents),
+        create_time=time(one.created),
+        incarnation=one.incarnation,
+    )
+
+
+def job(one: Job) -> job_pb2.Job:
+    state, progress = one.state, one.state.progress
+    message = job_pb2.Job(
+        id=one.id,
+        kind=one.kind,
+        status=state.status,
+        collection=one.collection,
+        progress=job_pb2.JobProgress(
+            documents_total=progress.total,
+            documents_done=progress.done,
+            documents_failed=progress.failed,
+            documents_unchanged=progress.unchanged,
+            chunks_done=progress.chunks,
+        ),
+        failures=[_failure(note) for note in one.failures],
+        warnings=one.warnings,
+        attempt=state.attempt,
+        create_time=time(one.created),
+    )
+    if state.error_reason is not None:
+        message.error.CopyFrom(job_pb2.JobError(reason=state.error_reason, message=state.error_message or ""))
+    if state.started is not None:
+        message.start_time.CopyFrom(time(state.started))
+    if state.ended is not None:
+        message.end_time.CopyFrom(time(state.ended))
+    return message
+
+
+def point(one: Point, *, with_payload: bool = True) -> point_pb2.Point:
+    message = point_pb2.Point(id=one.id)
+    if one.vector is not None:
+        message.vector.packed = pack(one.vector)
+    if with_payload:
+        message.payload.update(one.payload)
+        if one.chunk is not None:
+            chunk = one.chunk
+            message.chunk.CopyFrom(
+                point_pb2.Chunk(
+                    document=chunk.document,
+                    title=chunk.title,
+                    text=chunk.text,
+                    index=chunk.index,
+                    heading_path=chunk.heading_path,
+                    start=chunk.start,
+                    end=chunk.end,
+                )
+            )
+    return message
+
+
+def pack(vector: Vector) -> bytes:
+    """Little-endian float32."""
+    return vector.astype("<f4", copy=False).tobytes()
+
+
+def vector(message: point_pb2.Vector, field: str) -> Vector:
+    """The numbers of a vector.
+
+    Raises InvalidVector when packed bytes are no whole float32 numbers.
+    """
+    if not message.packed:
+        return np.array(message.values, np.float32)
+    if len(message.packed) % 4:
+        text = "must be float32 numbers of four bytes each"
+        raise InvalidVector(f"{field}.packed {text}.", violations=[Violation(f"{field}.packed", text)])
+    return np.frombuffer(message.packed, "<f4").astype(np.float32, copy=False)
+
+
+def fields(struct: Struct, path: str) -> dict[str, Any]:
+    """A Struct as JSON can hold it and PostgreSQL can store it.
+
+    Raises InvalidArgument that names every value that would not come back as it was sent: integers beyond ±2^53, not
+    finite numbers, NUL characters.
+    """
+    wrong: list[Violation] = []
+    read = _object(struct.fields.items(), path, wrong)
+    if wrong:
+        first = wrong[0]
+        raise InvalidArgument(f"{first.field}: {first.description}", violations=wrong)
+    return read
+
+
+def no_nul(text: str, field: str, wrong: list[Violation]) -> None:
+    """Notes a violation where a text holds the one character PostgreSQL can't store."""
+    if "\0" in text:
+        wrong.append(Violation(field, "must not hold the character U+0000"))
+
+
+def small(number: int) -> int:
+    """A count as int32."""
+    return min(number, _INT32_MAX)
+
+
+def time(moment: datetime) -> Timestamp:
+    message = Timestamp()
+    message.FromDatetime(moment)
+    return message
+
+
+def _failure(note: Note) -> job_pb2.DocumentFailure:
+    return job_pb2.DocumentFailure(document=note.document, reason=note.reason, message=note.message)
+
+
+def _object(items: Iterable[tuple[str, Value]], path: str, wrong: list[Violation]) -> dict[str, Any]:
+    read = {}
+    for name, value in items:
+        no_nul(name, path, wrong)
+        read[name] = _value(value, f"{path}.{name}", wrong)
+    return read
+
+
+def _array(values: ListValue, path: str, wrong: list[Violation]) -> list[Any]:
+    return [_value(value, f"{path}[{place}]", wrong) for place, value in enumerate(values.values)]
+
+
+def _value(value: Value, path: str, wrong: list[Violation]) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "struct_value":
+        return _object(value.struct_value.fields.items(), path, wrong)
+    if kind == "list_value":
+        return _array(value.list_value, path, wrong)
+    if kind == "number_value":
+        number = value.number_value
+        if not math.isfinite(number):
+            wrong.append(Violation(path, "must be a finite number"))
+        elif number.is_integer() and abs(number) > _EXACT:
+            wrong.append(Violation(path, "integers beyond ±2^53 lose digits on their way: send it as text"))
+        return int(number) if math.isfinite(number) and number.is_integer() else number
+    if kind == "string_value":
+        no_nul(value.string_value, path, wrong)
+        return value.string_value
+    return value.bool_value if kind == "bool_value" else None

@@ -1,0 +1,194 @@
+"""One step of an ingestion: some documents from text to searchable points, in one transaction at its end."""
+
+import asyncio
+import hashlib
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from services.providers.embedding.model import EmbeddingModel
+from services.runtime.errors import DimensionMismatch
+from services.vector import words
+from services.vector.embedding import Embedder
+from services.vector.ingestion import scripts
+from services.vector.ingestion.chunking import Chunker
+from services.vector.model import Chunk, Collection, Format, Note, Point
+from services.vector.stores import documents as document_store
+from services.vector.stores import points, queue
+from services.vector.stores.points import Sums, Write
+from services.vector.stores.postgres import Database
+from services.vector.stores.queue import Claim, Item, Step
+
+_DOCUMENTS_A_STEP: Final = 32
+_BYTES_A_STEP: Final = 64 * 1024
+"""Of text: about what the built-in model embeds in ten seconds. A larger document is a step of its own."""
+_TEXTS_A_CALL: Final = 256
+_VERSION: Final = 1
+"""Goes up when passages are cut or words are made in another way, so that documents are not taken for unchanged."""
+
+
+@dataclass(slots=True)
+class Prepared:
+    """A document that was cut and embedded."""
+
+    item: Item
+    hash: bytes
+    writes: list[Write]
+
+
+@dataclass(slots=True)
+class Batch:
+    """What one step found out about its documents."""
+
+    step: Step
+    ready: list[Prepared] = field(default_factory=list)
+    unchanged: list[str] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
+
+
+class Ingestion:
+    """The work of the jobs of kind `ingest`."""
+
+    def __init__(self, database: Database, embedder: Embedder, *, chunk_tokens: int, overlap_tokens: int) -> None:
+        self._database = database
+        self._embedder = embedder
+        self._chunk_tokens = chunk_tokens
+        self._overlap_tokens = overlap_tokens
+
+    async def step(self, held: Claim, collection: Collection, position: int) -> int:
+        """Ingests the next documents from `position` on and moves the checkpoint; returns the new position.
+
+        Raises Fenced, and what embedding raises: nothing is stored then, and the step can be tried again.
+        """
+        model = self._embedder.model(collection.embedding_model)
+        if model.dimension != collection.dimension:
+            raise DimensionMismatch(
+                f"{model.name} makes vectors of {model.dimension} numbers, the collection holds "
+                f"{collection.dimension}: documents can't be ingested into it."
+            )
+        async with self._database.transaction(held.tenant) as session:
+            items = await queue.items(session, held, position, _DOCUMENTS_A_STEP, _BYTES_A_STEP)
+            known = await document_store.known(session, collection, [item.document_id for item in items])
+        # Without items the texts behind the checkpoint are missing, which the end of the job does not mend.
+        batch = Batch(Step(items[-1].position + 1 if items else held.total))
+        chunker = Chunker(model.tokenizer, model.window, tokens=self._chunk_tokens, overlap=self._overlap_tokens)
+        # The same document twice in a step: the later one counts, as if the job had done one after the other.
+        last = {item.document_id: item for item in items}
+        for item in items:
+            digest = self._digest(item, model)
+            before = known.get(item.document_id)
+            if last[item.document_id] is not item or (before is not None and before.accepted > held.number):
+                batch.step.unchanged += 1
+            elif before is not None and before.hash == digest:
+                batch.step.unchanged += 1
+                batch.unchanged.append(item.document_id)
+            else:
+                await self._prepare(batch, item, digest, chunker, model)
+        await self._embed(batch, model)
+        await self._store(held, collection, batch)
+        return batch.step.position
+
+    def _digest(self, item: Item, model: EmbeddingModel) -> bytes:
+        parts = (
+            _VERSION, model.fingerprint, self._chunk_tokens, self._overlap_tokens,
+            item.title, item.format, item.metadata, item.text,
+        )  # fmt: skip
+        return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()
+
+    async def _prepare(self, batch: Batch, item: Item, digest: bytes, chunker: Chunker, model: EmbeddingModel) -> None:
+        try:
+            writes = await asyncio.to_thread(cut, item, chunker)
+        except (ValueError, RecursionError):
+            batch.step.failed += 1
+            batch.notes.append(
+                Note(
+                    kind="failure",
+                    document=item.document_id,
+                    reason="DOCUMENT_UNREADABLE",
+                    message=f"The text can't be read as {item.format}. Send it as `text`.",
+                )
+            )
+            return
+        if not writes:
+            batch.step.failed += 1
+            batch.notes.append(
+                Note(
+                    kind="failure",
+                    document=item.document_id,
+                    reason="DOCUMENT_EMPTY",
+                    message="The text holds nothing but white space.",
+                )
+            )
+            return
+        batch.ready.append(Prepared(item, digest, writes))
+        if model.latin_only:
+            batch.notes.extend(_warning(item, script, model) for script in scripts.foreign(item.text))
+
+    async def _embed(self, batch: Batch, model: EmbeddingModel) -> None:
+        pending = [write for prepared in batch.ready for write in prepared.writes]
+        for first in range(0, len(pending), _TEXTS_A_CALL):
+            part = pending[first : first + _TEXTS_A_CALL]
+            embedded = await self._embedder.embed(model, [write.text for write in part])
+            for write, vector in zip(part, embedded.vectors, strict=True):
+                write.vector = vector
+
+    async def _store(self, held: Claim, collection: Collection, batch: Batch) -> None:
+        async with self._database.transaction(held.tenant) as session:
+            await queue.lock(session, held)
+            if batch.unchanged:
+                await document_store.touch(session, collection, batch.unchanged, held.number)
+            sums = Sums()
+            if batch.ready:
+                written, sums.documents = await document_store.write(
+                    session,
+                    collection,
+                    [document_store.Settled(one.item, one.hash, len(one.writes)) for one in batch.ready],
+                    held.number,
+                )
+                await points.delete_of_documents(session, collection, sorted(written), sums)
+                writes = [one for prepared in batch.ready if prepared.item.document_id in written
+                          for one in prepared.writes]  # fmt: skip
+                await points.insert(session, collection, writes, sums)
+                batch.step.chunks = len(writes)
+                batch.step.done += len(written)
+                # Another job, accepted later, was faster.
+                batch.step.unchanged += len(batch.ready) - len(written)
+            batch.step.done += batch.step.unchanged
+            await queue.checkpoint(session, held, batch.step, batch.notes)
+            if sums.upserted or sums.deleted:
+                await points.publish(session, collection, sums)
+
+
+def cut(item: Item, chunker: Chunker) -> list[Write]:
+    """The points of a document, without vectors yet."""
+    form: Format = "markdown" if item.format == "markdown" else "text"
+    name = hashlib.blake2b(item.document_id.encode(), digest_size=16).hexdigest()
+    writes = []
+    for index, passage in enumerate(chunker.cut(item.text, form)):
+        text = item.text[passage.start : passage.end]
+        chunk = Chunk(
+            document=item.document_id,
+            title=item.title,
+            text=text,
+            index=index,
+            heading_path=passage.heading_path,
+            start=passage.start,
+            end=passage.end,
+        )
+        whole = f"{chunker.header(item.title, passage.heading_path)}\n{text}"
+        point = Point(id=f"{name}-{index}", payload=item.metadata, chunk=chunk)
+        writes.append(Write(point=point, text=whole, words=words.of_passage(whole)))
+    return writes
+
+
+def _warning(item: Item, script: str, model: EmbeddingModel) -> Note:
+    return Note(
+        kind="warning",
+        document=item.document_id,
+        reason=f"SCRIPT_{script.upper()}",
+        message=f"{script} text, for example in {item.document_id!r}: {model.name} was made for English, so its "
+        "vectors say little here and hybrid search lives by its lexical arm. For better ones set "
+        "PERGOLA_VECTOR_EMBEDDING_ENDPOINT_URL, _MODEL and _DIMENSION to a multilingual model and name that model "
+        "when you create the collection.",
+    )

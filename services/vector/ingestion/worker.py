@@ -1,0 +1,196 @@
+"""Workers: take jobs from the queue and see them through, or give them back."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from typing import Final
+
+from services.runtime.call import acting_as
+from services.runtime.errors import (
+    Aborted,
+    Cancelled,
+    DeadlineExceeded,
+    PergolaError,
+    ResourceExhausted,
+    Unavailable,
+    Upstream,
+    UpstreamAuthentication,
+    UpstreamRejected,
+)
+from services.vector.ingestion.ingest import Ingestion
+from services.vector.model import Collection
+from services.vector.stores import collections, queue
+from services.vector.stores.listener import Hints
+from services.vector.stores.postgres import Database
+from services.vector.stores.queue import Claim, Fenced
+
+log = logging.getLogger(__name__)
+
+_LONGEST_WAIT: Final = 300.0
+_WORTH_A_RETRY: Final = (Unavailable, Upstream, DeadlineExceeded, ResourceExhausted, Aborted, Cancelled)
+_NOT_WORTH_IT: Final = (UpstreamAuthentication, UpstreamRejected)
+
+
+@dataclass(frozen=True, slots=True)
+class Rules:
+    """How jobs are handled."""
+
+    lease: float
+    """Seconds after which a silent worker loses its job."""
+    attempts: int
+    retry: float
+    """Seconds before the second attempt; doubles with each one."""
+    poll: float
+
+
+class Worker:
+    """Works on one job at a time. Several of them, here and elsewhere, share one queue."""
+
+    def __init__(self, database: Database, hints: Hints, ingestion: Ingestion, rules: Rules) -> None:
+        self._database = database
+        self._hints = hints
+        self._ingestion = ingestion
+        self._rules = rules
+
+    async def run(self) -> None:
+        """Works until cancelled; a job in hand then goes back to the queue at once."""
+        async with self._hints.waiting("queue", "") as woken:
+            while True:
+                woken.clear()
+                try:
+                    while await self._one():
+                        pass
+                except PergolaError as error:
+                    log.warning("the queue can't be read: %s", error.reason)
+                with suppress(TimeoutError):
+                    # Spread, so that many workers don't look at the same moment.
+                    async with asyncio.timeout(self._rules.poll * random.uniform(0.5, 1.0)):  # noqa: S311
+                        await woken.wait()
+
+    async def _one(self) -> bool:
+        """Takes and works on one job; False when there is none."""
+        for tenant, job_id in await queue.candidates(self._database):
+            taken = await queue.claim(self._database, tenant, job_id, self._rules.lease)
+            if taken is not None:
+                held, hopeless = taken
+                self._tell(held)
+                await self._work(held, hopeless=hopeless)
+                return True
+        return False
+
+    async def _work(self, held: Claim, *, hopeless: bool) -> None:
+        with acting_as(held.tenant):
+            try:
+                if hopeless or held.failed_attempts >= self._rules.attempts:
+                    await self._end(
+                        held,
+                        "failed",
+                        "WORKER_LOST",
+                        "The process that worked on it was lost again and again at the same place.",
+                    )
+                    return
+                async with self._kept(held):
+                    await self._through(held)
+            except Fenced:
+                log.info("a job was taken away", extra={"job": str(held.job_id)})
+            except asyncio.CancelledError:
+                await self._release(held)
+                raise
+            except PergolaError as error:
+                await self._failed(held, error)
+            except Exception:
+                # A fault of ours: the job must not stay with a worker that gave up.
+                log.exception("a job failed unexpectedly", extra={"job": str(held.job_id)})
+                await self._failed(held, None)
+            finally:
+                self._tell(held)
+
+    async def _through(self, held: Claim) -> None:
+        collection = await self._collection(held)
+        position = held.position
+        while position < held.total:
+            position = await self._ingestion.step(held, collection, position)
+            self._tell(held)
+            self._hints.send("change", str(collection.id))
+        async with self._database.transaction(held.tenant) as session:
+            await queue.lock(session, held)
+            await queue.complete(session, held)
+
+    async def _collection(self, held: Claim) -> Collection:
+        async with self._database.transaction(held.tenant) as session:
+            found = await collections.find(session, held.collection)
+        if found is None or found.id != held.collection_id:
+            # Deleting a collection ends its jobs in the same transaction.
+            raise Fenced
+        return found
+
+    @asynccontextmanager
+    async def _kept(self, held: Claim) -> AsyncIterator[None]:
+        """Renews the lease while the block runs; cancels the block when the job is lost."""
+        block = asyncio.current_task()
+        lost = False
+
+        async def renew() -> None:
+            nonlocal lost
+            while True:
+                await asyncio.sleep(self._rules.lease / 3)
+                try:
+                    await queue.renew(self._database, held, self._rules.lease)
+                except Fenced:
+                    lost = True
+                    if block is not None:
+                        block.cancel()
+                    return
+                except PergolaError as error:
+                    # Until the lease has run out there is time for the database to come back.
+                    log.debug("a lease was not renewed: %s", error.reason)
+
+        keeper = asyncio.create_task(renew(), name="lease")
+        try:
+            yield
+        except asyncio.CancelledError:
+            if lost and block is not None and block.uncancel() == 0:
+                raise Fenced from None
+            raise
+        finally:
+            keeper.cancel()
+            await asyncio.wait({keeper})
+
+    async def _failed(self, held: Claim, error: PergolaError | None) -> None:
+        """Back to the queue when it is worth another attempt, else the end of the job."""
+        reason = "INTERNAL" if error is None else error.reason
+        message = "An unexpected fault; the service's log has it." if error is None else error.message
+        worth = error is None or (isinstance(error, _WORTH_A_RETRY) and not isinstance(error, _NOT_WORTH_IT))
+        if not worth or held.failed_attempts + 1 >= self._rules.attempts:
+            await self._end(held, "failed", reason, message)
+            return
+        wait = min(_LONGEST_WAIT, self._rules.retry * 2**held.failed_attempts)
+        if error is not None and error.retry_after is not None:
+            wait = max(wait, min(_LONGEST_WAIT, error.retry_after))
+        log.info("a job waits for another attempt", extra={"job": str(held.job_id), "reason": reason, "seconds": wait})
+        await self._put_back(held, wait, failed=True)
+
+    async def _release(self, held: Claim) -> None:
+        """Before this process ends: let another worker have the job at once."""
+        with suppress(Exception):
+            await self._put_back(held, 0.0, failed=False)
+
+    async def _put_back(self, held: Claim, wait: float, *, failed: bool) -> None:
+        # Should the database be away, the lease runs out and does the same, later.
+        with suppress(PergolaError, Fenced):
+            async with self._database.transaction(held.tenant) as session:
+                await queue.lock(session, held)
+                await queue.put_back(session, held, wait, failed=failed)
+            self._hints.send("queue", "")
+
+    async def _end(self, held: Claim, status: str, reason: str, message: str) -> None:
+        with suppress(PergolaError, Fenced):
+            async with self._database.transaction(held.tenant) as session:
+                await queue.lock(session, held)
+                await queue.end(session, held, status, reason, message)
+
+    def _tell(self, held: Claim) -> None:
+        self._hints.send("job", str(held.job_id))

@@ -1,0 +1,143 @@
+"""What the vector service speaks of: collections, points, documents, jobs. Data alone; see the modules beside."""
+
+from datetime import datetime
+from typing import Any, Final, Literal
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+Distance = Literal["cosine", "inner_product", "l2"]
+Storage = Literal["halfvec", "vector"]
+Mode = Literal["dense", "lexical", "hybrid"]
+JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+Format = Literal["text", "markdown"]
+
+ENDED: Final[frozenset[JobStatus]] = frozenset({"completed", "failed", "cancelled"})
+
+Vector = NDArray[np.float32]
+"""One vector: `dimension` numbers."""
+
+
+class Collection(msgspec.Struct, frozen=True, kw_only=True):
+    """A row of the catalogue."""
+
+    id: int
+    tenant: str
+    name: str
+    incarnation: str
+    dimension: int
+    distance: Distance
+    storage: Storage
+    embedding_model: str
+    graph: bool
+    k1: float
+    b: float
+    created: datetime
+
+
+class Counts(msgspec.Struct, frozen=True):
+    """How much a collection holds, and where its feed ends."""
+
+    points: int = 0
+    documents: int = 0
+    seq: int = 0
+
+
+class Chunk(msgspec.Struct, frozen=True, kw_only=True):
+    """Where a point stands in its document; offsets in code points of the document's text."""
+
+    document: str
+    title: str
+    text: str
+    index: int
+    heading_path: tuple[str, ...]
+    start: int
+    end: int
+
+
+class Point(msgspec.Struct, frozen=True, kw_only=True):
+    """A point as it is stored. `payload` is a JSON object."""
+
+    id: str
+    payload: dict[str, Any]
+    chunk: Chunk | None
+    vector: Vector | None = None
+
+
+class ScoredPoint(msgspec.Struct, frozen=True, kw_only=True):
+    """A point that was found; higher scores are better."""
+
+    point: Point
+    score: float
+    dense_score: float | None
+    lexical_score: float | None
+
+
+class NewDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A document as it was accepted: every default filled in."""
+
+    id: str
+    title: str
+    format: Format
+    text: str
+    metadata: dict[str, Any]
+
+
+class Progress(msgspec.Struct, frozen=True):
+    """How far a job is, in documents and stored chunks."""
+
+    total: int
+    done: int = 0
+    failed: int = 0
+    unchanged: int = 0
+    chunks: int = 0
+
+
+class Note(msgspec.Struct, frozen=True, kw_only=True):
+    """Something to tell about a job; `cursor` is the event that first shows it."""
+
+    kind: Literal["failure", "warning"]
+    document: str
+    reason: str
+    message: str
+    cursor: int = 0
+
+
+class JobState(msgspec.Struct, frozen=True, kw_only=True):
+    """The part of a job that changes; stored with each event."""
+
+    status: JobStatus
+    progress: Progress
+    attempt: int
+    error_reason: str | None = None
+    error_message: str | None = None
+    started: datetime | None = None
+    ended: datetime | None = None
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True):
+    """A job at one moment."""
+
+    id: str
+    kind: str
+    collection: str
+    created: datetime
+    state: JobState
+    failures: tuple[Note, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+class Cursor(msgspec.Struct, frozen=True):
+    """A place in the change feed of one incarnation of a collection."""
+
+    incarnation: str
+    seq: int
+
+
+class Change(msgspec.Struct, frozen=True):
+    """One change: the point as it is now, or None when it is gone."""
+
+    seq: int
+    id: str
+    point: Point | None

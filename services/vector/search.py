@@ -1,0 +1,119 @@
+"""Questions to a collection."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from services.runtime.errors import CollectionNotFound, DimensionMismatch, InvalidVector, Violation
+from services.vector import words
+from services.vector.collections import Catalogue
+from services.vector.embedding import Embedder
+from services.vector.model import Collection, Mode, Point, ScoredPoint, Vector
+from services.vector.stores import points as point_store
+from services.vector.stores import search as store
+from services.vector.stores.postgres import Database
+
+_LARGEST_HALF: Final = 65_504.0
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What is looked for. `text`, `vector` or both; `mode` fits them (the contract's rule)."""
+
+    collection: str
+    text: str
+    vector: Vector | None
+    mode: Mode
+    k: int
+    with_vector: bool
+    with_payload: bool
+
+
+class Search:
+    """Reads points."""
+
+    def __init__(self, database: Database, catalogue: Catalogue, embedder: Embedder) -> None:
+        self._database = database
+        self._catalogue = catalogue
+        self._embedder = embedder
+
+    async def query(self, tenant: str, question: Question) -> list[ScoredPoint]:
+        """The `k` points that fit best, best first.
+
+        Raises CollectionNotFound, DimensionMismatch, InvalidVector, UpstreamError and its kin.
+        """
+        collection = await self._catalogue.get(tenant, question.collection)
+        try:
+            return await self._ask(collection, question)
+        except CollectionNotFound:
+            self._catalogue.forget(collection)
+            # Deleted, or made anew under the same name by another process.
+            return await self._ask(await self._catalogue.get(tenant, question.collection), question)
+
+    async def get(self, tenant: str, name: str, ids: list[str], *, with_vector: bool) -> tuple[list[Point], list[str]]:
+        """The points of these ids in this order, and the ids that don't exist.
+
+        Raises CollectionNotFound.
+        """
+        collection = await self._catalogue.get(tenant, name)
+        try:
+            found = await self._read(collection, ids, with_vector=with_vector)
+        except CollectionNotFound:
+            self._catalogue.forget(collection)
+            collection = await self._catalogue.get(tenant, name)
+            found = await self._read(collection, ids, with_vector=with_vector)
+        asked = dict.fromkeys(ids)
+        return [found[one] for one in asked if one in found], [one for one in asked if one not in found]
+
+    async def _read(self, collection: Collection, ids: list[str], *, with_vector: bool) -> dict[str, Point]:
+        async with self._database.session() as session:
+            return {one.id: one for one in await point_store.get(session, collection, ids, with_vector=with_vector)}
+
+    async def _ask(self, collection: Collection, question: Question) -> list[ScoredPoint]:
+        shape = {"with_vector": question.with_vector, "with_payload": question.with_payload}
+        terms = words.of_query(question.text) if question.mode != "dense" else []
+        vector = await self._vector(collection, question) if question.mode != "lexical" else None
+        async with self._database.session() as session:
+            if vector is None:
+                return await store.lexical(session, collection, terms, question.k, **shape)
+            if question.mode == "dense":
+                return await store.dense(session, collection, vector, question.k, **shape)
+            return await store.hybrid(session, collection, vector, terms, question.k, **shape)
+
+    async def _vector(self, collection: Collection, question: Question) -> Vector:
+        if question.vector is not None:
+            return checked(collection, question.vector)
+        model = self._embedder.model(collection.embedding_model)
+        if model.dimension != collection.dimension:
+            raise DimensionMismatch(
+                f"The collection has {collection.dimension} dimensions, which no embedding model of it makes: "
+                "give a vector.",
+                violations=[Violation("vector", f"must be given, with {collection.dimension} numbers")],
+            )
+        vector: Vector = (await self._embedder.embed(model, [question.text], urgent=True)).vectors[0]
+        return vector
+
+
+def checked(collection: Collection, vector: Vector) -> Vector:
+    """A vector from outside, fit for the collection.
+
+    Raises DimensionMismatch, InvalidVector.
+    """
+    if vector.shape[0] != collection.dimension:
+        text = f"has {vector.shape[0]} numbers, the collection {collection.dimension}"
+        raise DimensionMismatch(f"The vector {text}.", violations=[Violation("vector", text)])
+    if not np.isfinite(vector).all():
+        text = "must hold finite numbers alone"
+        raise InvalidVector(f"The vector {text}.", violations=[Violation("vector", text)])
+    if collection.distance != "cosine":
+        if collection.storage == "halfvec" and np.abs(vector).max() > _LARGEST_HALF:
+            text = f"holds a number beyond ±{_LARGEST_HALF:.0f}, the limit of the collection's storage"
+            raise InvalidVector(f"The vector {text}.", violations=[Violation("vector", text)])
+        return vector
+    # Only the direction counts, so the length can be one that 16 bits hold well.
+    length = float(np.linalg.norm(vector.astype(np.float64)))
+    if length == 0.0:
+        text = "must not be all zeros: it has no direction"
+        raise InvalidVector(f"The vector {text}.", violations=[Violation("vector", text)])
+    return (vector.astype(np.float64) / length).astype(np.float32)

@@ -1,0 +1,1 @@
+"""PostgreSQL: everything the vector service keeps. SQL stands here and nowhere else."""

@@ -1,0 +1,185 @@
+"""Jobs as their callers see them: accepted, read, listed, followed, cancelled. Working on them: stores/queue.py."""
+# ruff: noqa: S608 - texts are put together from constants; values are always bound
+
+from collections.abc import Sequence
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+
+from services.vector.model import Collection, Job, JobState, NewDocument, Note, Progress
+from services.vector.stores.postgres import Record, Session
+
+SHOWN_FAILURES = 100
+"""Failures that are shown with a job; all of them are counted."""
+
+COLUMNS = (
+    "id, kind, collection, status, attempt, total, done, failed, unchanged, chunks, error_reason, error_message,"
+    " created, started, ended, last_event, number"
+)
+
+
+def state(row: Record) -> JobState:
+    """The changing part of a job, from its row."""
+    return JobState(
+        status=row["status"],
+        progress=Progress(row["total"], row["done"], row["failed"], row["unchanged"], row["chunks"]),
+        attempt=row["attempt"],
+        error_reason=row["error_reason"],
+        error_message=row["error_message"],
+        started=row["started"],
+        ended=row["ended"],
+    )
+
+
+async def accept(
+    session: Session, tenant: str, job_id: str, collection: Collection, documents: Sequence[NewDocument], keep_days: int
+) -> Job:
+    """Queues an ingestion with everything it needs; clears some of the tenant's jobs that ended `keep_days` ago."""
+    await session.execute(
+        "DELETE FROM pergola.jobs WHERE id IN (SELECT id FROM pergola.jobs"
+        " WHERE tenant = $1 AND ended < now() - make_interval(days => $2) LIMIT 20 FOR UPDATE SKIP LOCKED)",
+        tenant,
+        keep_days,
+    )
+    row = await session.row(
+        "INSERT INTO pergola.jobs (id, tenant, kind, collection_id, collection, status, total)"
+        f" VALUES ($1, $2, 'ingest', $3, $4, 'queued', $5) RETURNING {COLUMNS}",
+        UUID(job_id),
+        tenant,
+        collection.id,
+        collection.name,
+        len(documents),
+    )
+    assert row is not None  # noqa: S101 - INSERT … RETURNING
+    # Not by COPY, which row-level security rules out.
+    await session.execute(
+        "INSERT INTO pergola.job_documents (job_id, tenant, position, document_id, title, format, metadata, text)"
+        " SELECT $1, $2, d.* FROM"
+        " unnest($3::int[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::text[]) AS d",
+        UUID(job_id),
+        tenant,
+        list(range(len(documents))),
+        [one.id for one in documents],
+        [one.title for one in documents],
+        [one.format for one in documents],
+        [msgspec.json.encode(one.metadata).decode() for one in documents],
+        [one.text for one in documents],
+    )
+    await add_event(session, tenant, row)
+    return _job(row, [])
+
+
+async def add_event(session: Session, tenant: str, row: Record) -> None:
+    """Records the state in `row`, a job just written, as its next event."""
+    await session.execute(
+        "WITH e AS (UPDATE pergola.jobs SET last_event = last_event + 1 WHERE id = $1 RETURNING last_event)"
+        " INSERT INTO pergola.job_events (job_id, cursor, tenant, state) SELECT $1, last_event, $2, $3 FROM e",
+        row["id"],
+        tenant,
+        msgspec.json.encode(state(row)).decode(),
+    )
+
+
+async def get(session: Session, job_id: str) -> Job | None:
+    """A job of the tenant as it is now."""
+    row = await session.row(f"SELECT {COLUMNS} FROM pergola.jobs WHERE id = $1", UUID(job_id))
+    if row is None:
+        return None
+    return _job(row, (await _notes(session, [row["id"]])).get(job_id, []))
+
+
+async def page(session: Session, collection: str, before: int | None, size: int) -> list[tuple[int, Job]]:
+    """Jobs with their numbers, newest first, below the number `before`; of one collection if it is named."""
+    rows = await session.fetch(
+        f"SELECT {COLUMNS} FROM pergola.jobs WHERE ($1 = '' OR collection = $1)"
+        " AND ($2::bigint IS NULL OR number < $2) ORDER BY number DESC LIMIT $3",
+        collection,
+        before,
+        size,
+    )
+    notes = await _notes(session, [row["id"] for row in rows])
+    return [(row["number"], _job(row, notes.get(str(row["id"]), []))) for row in rows]
+
+
+async def events(session: Session, job_id: str, after: int, limit: int) -> tuple[list[tuple[int, Job]], bool] | None:
+    """Events behind the cursor `after` with their cursors, each with the job as it was; None: no such job.
+
+    And whether the job had ended before they were read, so that no event can follow the last one of them.
+    """
+    head = await session.row(
+        "SELECT id, kind, collection, created, ended FROM pergola.jobs WHERE id = $1", UUID(job_id)
+    )
+    if head is None:
+        return None
+    rows = await session.fetch(
+        "SELECT cursor, state FROM pergola.job_events WHERE job_id = $1 AND cursor > $2 ORDER BY cursor LIMIT $3",
+        UUID(job_id),
+        after,
+        limit,
+    )
+    notes = (await _notes(session, [head["id"]])).get(job_id, []) if rows else []
+    found = [
+        (
+            row["cursor"],
+            _assembled(head, msgspec.json.decode(row["state"], type=JobState), notes, row["cursor"]),
+        )
+        for row in rows
+    ]
+    return found, head["ended"] is not None
+
+
+async def cancel_all(session: Session, collection_id: int) -> list[str]:
+    """Ends every open job of a collection; whoever works on one finds its fence changed. Returns their ids."""
+    rows = await session.fetch(
+        "UPDATE pergola.jobs SET status = 'cancelled', fence = fence + 1, ended = now(), lease_until = NULL"
+        " WHERE collection_id = $1 AND status IN ('queued', 'running') RETURNING tenant, " + COLUMNS,
+        collection_id,
+    )
+    for row in rows:
+        await add_event(session, row["tenant"], row)
+    await session.execute(
+        "UPDATE pergola.job_documents SET text = NULL WHERE text IS NOT NULL AND job_id = ANY($1::uuid[])",
+        [row["id"] for row in rows],
+    )
+    return [str(row["id"]) for row in rows]
+
+
+async def _notes(session: Session, ids: Sequence[UUID]) -> dict[str, list[Note]]:
+    rows = await session.fetch(
+        "SELECT job_id, cursor, kind, document, reason, message FROM ("
+        " SELECT *, row_number() OVER (PARTITION BY job_id, kind ORDER BY number) AS place"
+        " FROM pergola.job_notes WHERE job_id = ANY($1::uuid[])) n WHERE place <= $2 ORDER BY job_id, number",
+        list(ids),
+        SHOWN_FAILURES,
+    )
+    found: dict[str, list[Note]] = {}
+    for row in rows:
+        found.setdefault(str(row["job_id"]), []).append(
+            Note(
+                kind=row["kind"],
+                document=row["document"],
+                reason=row["reason"],
+                message=row["message"],
+                cursor=row["cursor"],
+            )
+        )
+    return found
+
+
+def _job(row: Record, notes: Sequence[Note]) -> Job:
+    return _assembled(row, state(row), notes, row["last_event"])
+
+
+def _assembled(row: Record, current: JobState, notes: Sequence[Note], cursor: int) -> Job:
+    created: datetime = row["created"]
+    known = [note for note in notes if note.cursor <= cursor]
+    return Job(
+        id=str(row["id"]),
+        kind=row["kind"],
+        collection=row["collection"],
+        created=created,
+        state=current,
+        failures=tuple(note for note in known if note.kind == "failure"),
+        warnings=tuple(note.message for note in known if note.kind == "warning"),
+    )

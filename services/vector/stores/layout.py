@@ -1,0 +1,107 @@
+"""The tables of one collection. They are reached through the tenant's catalogue row, never by a name from outside.
+
+    point    what a point is: id, chunk, payload
+    delta    vectors that are in no index yet; scanned exactly
+    vector   vectors under the HNSW index
+    lexical  the words of a point, with how often each occurs
+    term     in how many points a word occurs
+    head     one row: the number of the last change, and the sums that BM25 and GetCollection need
+    change   what happened, numbered without gaps
+
+A vector is in `delta` or in `vector`, never in both. Vectors stand apart from payloads, because an update of a row
+writes all of it anew; and a writer never touches the index, because inserting into a live HNSW is thirty times slower
+than into a plain table.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from services.vector.model import Collection, Distance, Storage
+
+OPERATORS: Final[dict[Distance, str]] = {"cosine": "<=>", "inner_product": "<#>", "l2": "<->"}
+_CLASSES: Final[dict[Distance, str]] = {"cosine": "cosine_ops", "inner_product": "ip_ops", "l2": "l2_ops"}
+INDEX_LIMIT: Final[dict[Storage, int]] = {"halfvec": 4000, "vector": 2000}
+"""Dimensions that pgvector can index by storage type."""
+
+SCHEMA: Final = "points"
+_TABLES: Final = ("point", "delta", "vector", "lexical", "term", "head", "change")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Names, for SQL texts: made of a number of the catalogue alone."""
+
+    id: int
+
+    def bare(self, table: str) -> str:
+        return f"c{self.id}_{table}"
+
+    def __getitem__(self, table: str) -> str:
+        return f"{SCHEMA}.c{self.id}_{table}"
+
+
+def indexed(collection: Collection) -> bool:
+    """Whether pgvector can index vectors of this dimension; if not, every search is exact."""
+    return collection.dimension <= INDEX_LIMIT[collection.storage]
+
+
+def create(collection: Collection, app: str) -> str:
+    """DDL for the tables of a new collection, to be run by the owner; `app` gets its rights."""
+    t = Layout(collection.id)
+    numbers = f"{collection.storage}({collection.dimension})"
+    # A row that is kept in line must fit into a page.
+    place = "PLAIN" if indexed(collection) else "EXTERNAL"
+    tables = ", ".join(t[table] for table in _TABLES)
+    return f"""
+        CREATE SEQUENCE {t["n"]};
+        CREATE TABLE {t["point"]} (
+            n            bigint PRIMARY KEY,
+            id           text COLLATE "C" NOT NULL UNIQUE,
+            document     text COLLATE "C",
+            title        text,
+            passage      text,
+            position     int,
+            heading_path text[],
+            start_offset int,
+            end_offset   int,
+            payload      jsonb NOT NULL
+        );
+        CREATE INDEX ON {t["point"]} (document, position) WHERE document IS NOT NULL;
+        CREATE TABLE {t["delta"]} (n bigint PRIMARY KEY, embedding {numbers} NOT NULL);
+        CREATE TABLE {t["vector"]} (n bigint PRIMARY KEY, embedding {numbers} NOT NULL);
+        -- Out of line, a vector would have to be fetched from elsewhere for every comparison.
+        ALTER TABLE {t["delta"]} ALTER embedding SET STORAGE {place};
+        ALTER TABLE {t["vector"]} ALTER embedding SET STORAGE {place};
+        CREATE TABLE {t["lexical"]} (
+            n      bigint PRIMARY KEY,
+            length int NOT NULL,
+            terms  text[] COLLATE "C" NOT NULL,
+            counts smallint[] NOT NULL
+        );
+        CREATE INDEX ON {t["lexical"]} USING gin (terms);
+        CREATE TABLE {t["term"]} (term text COLLATE "C" PRIMARY KEY, points int NOT NULL) WITH (fillfactor = 70);
+        CREATE TABLE {t["head"]} (
+            only_one  boolean PRIMARY KEY DEFAULT true CHECK (only_one),
+            seq       bigint NOT NULL DEFAULT 0,
+            points    bigint NOT NULL DEFAULT 0,
+            documents bigint NOT NULL DEFAULT 0,
+            words     bigint NOT NULL DEFAULT 0
+        ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 500);
+        INSERT INTO {t["head"]} DEFAULT VALUES;
+        CREATE TABLE {t["change"]} (seq bigint PRIMARY KEY, id text COLLATE "C" NOT NULL, deleted boolean NOT NULL);
+        GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO "{app}";
+        GRANT USAGE ON SEQUENCE {t["n"]} TO "{app}";
+    """
+
+
+def drop(collection_id: int) -> str:
+    """DDL that removes a collection's tables."""
+    t = Layout(collection_id)
+    return f"DROP TABLE {', '.join(t[table] for table in _TABLES)}; DROP SEQUENCE {t['n']};"
+
+
+def index(collection: Collection) -> str:
+    """DDL of the HNSW index: m and ef_construction are pgvector's defaults."""
+    t = Layout(collection.id)
+    operators = f"{collection.storage}_{_CLASSES[collection.distance]}"
+    return f"CREATE INDEX CONCURRENTLY {t.bare('hnsw')} ON {t['vector']} USING hnsw (embedding {operators})"

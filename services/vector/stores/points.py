@@ -1,0 +1,197 @@
+"""Writing points: payload, vector, words, statistics and the change feed, all in the caller's transaction."""
+# ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import msgspec
+
+from services.vector.model import Chunk, Collection, Point, Vector
+from services.vector.stores.layout import SCHEMA, Layout
+from services.vector.stores.postgres import Record, Session
+
+COLUMNS = (
+    "p.n, p.id, p.document, p.title, p.passage, p.position, p.heading_path, p.start_offset, p.end_offset, p.payload"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What a point is found by: its words, normalised, with how often each occurs."""
+
+    counts: dict[str, int]
+    length: int
+    """Occurrences in total."""
+
+
+@dataclass(slots=True)
+class Write:
+    """A point to be stored."""
+
+    point: Point
+    words: Words
+    text: str = ""
+    """What its vector is made from."""
+    vector: Vector | None = None
+
+
+@dataclass(slots=True)
+class Sums:
+    """What a transaction changes about a collection; written once, at its end, by `publish`."""
+
+    upserted: list[str] = field(default_factory=list)
+    deleted: list[str] = field(default_factory=list)
+    points: int = 0
+    documents: int = 0
+    words: int = 0
+    terms: Counter[str] = field(default_factory=Counter)
+
+
+async def delete_of_documents(session: Session, collection: Collection, documents: Sequence[str], sums: Sums) -> None:
+    """Removes all points of these documents."""
+    t = Layout(collection.id)
+    rows = await session.fetch(
+        f"DELETE FROM {t['point']} WHERE document = ANY($1::text[]) RETURNING n, id", list(documents)
+    )
+    numbers = [row["n"] for row in rows]
+    if not numbers:
+        return
+    await session.execute(
+        f"WITH d AS (DELETE FROM {t['delta']} WHERE n = ANY($1::bigint[]))"
+        f" DELETE FROM {t['vector']} WHERE n = ANY($1::bigint[])",
+        numbers,
+    )
+    gone = await session.fetch(
+        f"WITH gone AS (DELETE FROM {t['lexical']} WHERE n = ANY($1::bigint[]) RETURNING length, terms)"
+        " SELECT term, count(*) AS points, 0 AS words FROM gone, unnest(terms) AS term GROUP BY term"
+        " UNION ALL SELECT NULL, 0, coalesce(sum(length), 0) FROM gone",
+        numbers,
+    )
+    sums.deleted.extend(row["id"] for row in rows)
+    sums.points -= len(rows)
+    for row in gone:
+        if row["term"] is None:
+            sums.words -= row["words"]
+        else:
+            sums.terms[row["term"]] -= row["points"]
+
+
+async def insert(session: Session, collection: Collection, writes: Sequence[Write], sums: Sums) -> None:
+    """Stores points whose ids are free."""
+    if not writes:
+        return
+    t = Layout(collection.id)
+    numbers = [
+        row["n"]
+        for row in await session.fetch(f"SELECT nextval('{t['n']}') AS n FROM generate_series(1, $1::int)", len(writes))
+    ]
+    await session.copy(
+        SCHEMA, t.bare("point"),
+        ("n", "id", "document", "title", "passage", "position", "heading_path", "start_offset", "end_offset",
+         "payload"),
+        [(n, *_row(write.point)) for n, write in zip(numbers, writes, strict=True)],
+    )  # fmt: skip
+    await session.copy(
+        SCHEMA,
+        t.bare("delta"),
+        ("n", "embedding"),
+        [(n, write.vector) for n, write in zip(numbers, writes, strict=True)],
+    )
+    await session.copy(
+        SCHEMA, t.bare("lexical"),
+        ("n", "length", "terms", "counts"),
+        [
+            (n, write.words.length, list(write.words.counts), list(write.words.counts.values()))
+            for n, write in zip(numbers, writes, strict=True)
+        ],
+    )  # fmt: skip
+    for write in writes:
+        sums.upserted.append(write.point.id)
+        sums.words += write.words.length
+        sums.terms.update(write.words.counts.keys())
+    sums.points += len(writes)
+
+
+async def publish(session: Session, collection: Collection, sums: Sums) -> int:
+    """Numbers the changes and writes the sums: the last statement before COMMIT.
+
+    From here on every other writer of the collection waits for the row in `head`, which is what makes the numbers
+    gapless and their order that of the commits. Returns the number of the last change.
+    """
+    t = Layout(collection.id)
+    upserted = set(sums.upserted)
+    # A point that was replaced is not told as deleted first.
+    deleted = [one for one in sums.deleted if one not in upserted]
+    terms = {term: points for term, points in sums.terms.items() if points}
+    seq: int = await session.value(
+        f"""
+        WITH h AS (
+            UPDATE {t["head"]} SET seq = seq + cardinality($1::text[]) + cardinality($2::text[]),
+                points = points + $3, documents = documents + $4, words = words + $5
+            RETURNING seq
+        ), changed AS (
+            INSERT INTO {t["change"]} (seq, id, deleted)
+            SELECT h.seq - cardinality($1::text[]) - cardinality($2::text[]) + place, id,
+                   place <= cardinality($2::text[])
+            FROM h, unnest($2::text[] || $1::text[]) WITH ORDINALITY AS c (id, place)
+        ), counted AS (
+            -- Reads h, so that it comes after the lock: two writers can't wait for each other on words.
+            INSERT INTO {t["term"]} AS old (term, points)
+            SELECT term, points FROM h, unnest($6::text[], $7::int[]) AS w (term, points)
+            ON CONFLICT (term) DO UPDATE SET points = old.points + EXCLUDED.points
+        )
+        SELECT seq FROM h
+        """,
+        sums.upserted,
+        deleted,
+        sums.points,
+        sums.documents,
+        sums.words,
+        list(terms),
+        list(terms.values()),
+    )
+    return seq
+
+
+async def get(session: Session, collection: Collection, ids: Sequence[str], *, with_vector: bool) -> list[Point]:
+    """The points of these ids that exist, in any order."""
+    t = Layout(collection.id)
+    vector = (
+        f", coalesce((SELECT embedding FROM {t['delta']} d WHERE d.n = p.n),"
+        f" (SELECT embedding FROM {t['vector']} v WHERE v.n = p.n)) AS embedding"
+        if with_vector
+        else ""
+    )
+    rows = await session.fetch(f"SELECT {COLUMNS}{vector} FROM {t['point']} p WHERE p.id = ANY($1::text[])", list(ids))
+    return [point(row) for row in rows]
+
+
+def point(row: Record, *, with_payload: bool = True) -> Point:
+    """The point in a row of COLUMNS, and of `embedding` where it was asked for."""
+    chunk = None
+    if with_payload and row["document"] is not None:
+        chunk = Chunk(
+            document=row["document"],
+            title=row["title"],
+            text=row["passage"],
+            index=row["position"],
+            heading_path=tuple(row["heading_path"]),
+            start=row["start_offset"],
+            end=row["end_offset"],
+        )
+    return Point(
+        id=row["id"],
+        payload=msgspec.json.decode(row["payload"]) if with_payload else {},
+        chunk=chunk,
+        vector=row.get("embedding"),
+    )
+
+
+def _row(one: Point) -> tuple[object, ...]:
+    chunk = one.chunk
+    payload = msgspec.json.encode(one.payload).decode()
+    if chunk is None:
+        return one.id, None, None, None, None, None, None, None, payload
+    path = list(chunk.heading_path)
+    return one.id, chunk.document, chunk.title, chunk.text, chunk.index, path, chunk.start, chunk.end, payload

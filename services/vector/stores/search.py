@@ -1,0 +1,150 @@
+"""Finding points: the nearest by vector, the best by BM25, and both fused, each in one statement.
+
+BM25 as in Robertson and Zaragoza, "The Probabilistic Relevance Framework" (2009), with Lucene's never negative idf:
+ln(1 + (N - n + 0.5) / (n + 0.5)). Fusion by reciprocal rank (Cormack et al. 2009).
+
+The work of the lexical arm is bounded: points come in through the rarest words of the query, as many words as together
+occur in at most CANDIDATES points (the rarest word always, up to CANDIDATES of its points); the words left only add to
+the scores of those.
+"""
+# ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
+
+from collections.abc import Sequence
+from typing import Final
+
+from services.vector.model import Collection, Distance, ScoredPoint, Vector
+from services.vector.stores.layout import OPERATORS, Layout
+from services.vector.stores.points import COLUMNS, point
+from services.vector.stores.postgres import Record, Session
+
+CANDIDATES: Final = 2000
+RRF: Final = 60
+"""Constant of the fusion: how much the first ranks stand out."""
+_DEPTH: Final = 50
+"""Each arm of a hybrid search looks at least this deep."""
+_MAX_EF: Final = 1000
+"""pgvector's own limit of hnsw.ef_search."""
+
+_SCORES: Final[dict[Distance, str]] = {"cosine": "1 - distance", "inner_product": "- distance", "l2": "- distance"}
+
+
+async def dense(
+    session: Session, collection: Collection, vector: Vector, k: int, *, with_vector: bool, with_payload: bool
+) -> list[ScoredPoint]:
+    """The `k` nearest."""
+    sql = f"""
+        WITH {_near(collection, "$1", _step(k))},
+        best AS (SELECT n, {_SCORES[collection.distance]} AS dense FROM near ORDER BY distance, n LIMIT $2)
+        SELECT dense AS score, dense, NULL::float8 AS lexical, {_columns(collection, with_vector)}
+        FROM best JOIN {Layout(collection.id)["point"]} p USING (n) ORDER BY dense DESC, p.id
+    """
+    return _found(await session.fetch(sql, vector, k), with_payload)
+
+
+async def lexical(
+    session: Session, collection: Collection, terms: Sequence[str], k: int, *, with_vector: bool, with_payload: bool
+) -> list[ScoredPoint]:
+    """The `k` best by BM25; points without any of the words are not found."""
+    sql = f"""
+        WITH {_matching(collection, "$1")},
+        best AS (SELECT n, score AS lexical FROM matching ORDER BY score DESC, n LIMIT $2)
+        SELECT lexical AS score, NULL::float8 AS dense, lexical, {_columns(collection, with_vector)}
+        FROM best JOIN {Layout(collection.id)["point"]} p USING (n) ORDER BY lexical DESC, p.id
+    """
+    return _found(await session.fetch(sql, list(terms), k), with_payload)
+
+
+async def hybrid(
+    session: Session,
+    collection: Collection,
+    vector: Vector,
+    terms: Sequence[str],
+    k: int,
+    *,
+    with_vector: bool,
+    with_payload: bool,
+) -> list[ScoredPoint]:
+    """The `k` best by the ranks that both searches give."""
+    depth = _step(max(k, _DEPTH))
+    sql = f"""
+        WITH {_near(collection, "$1", depth)}, {_matching(collection, "$2")},
+        d AS (SELECT n, {_SCORES[collection.distance]} AS dense, row_number() OVER (ORDER BY distance, n) AS rank
+              FROM near),
+        l AS (SELECT n, score AS lexical, row_number() OVER (ORDER BY score DESC, n) AS rank
+              FROM matching ORDER BY score DESC, n LIMIT {depth}),
+        best AS (SELECT n, coalesce(1.0::float8 / ({RRF} + d.rank), 0) + coalesce(1.0::float8 / ({RRF} + l.rank), 0)
+                 AS score, d.dense, l.lexical FROM d FULL JOIN l USING (n) ORDER BY score DESC, n LIMIT $3)
+        SELECT score, dense, lexical, {_columns(collection, with_vector)}
+        FROM best JOIN {Layout(collection.id)["point"]} p USING (n) ORDER BY score DESC, p.id
+    """
+    return _found(await session.fetch(sql, vector, list(terms), k), with_payload)
+
+
+def _near(collection: Collection, vector: str, k: int) -> str:
+    """CTE `near` (n, distance): the `k` nearest, from the index and from what is not in it yet."""
+    t = Layout(collection.id)
+    operator = OPERATORS[collection.distance]
+    distance = f"embedding {operator} {vector}::{collection.storage}({collection.dimension})"
+    # `cfg` is read in a condition without columns, which runs before the index scan begins; the settings hold for
+    # this statement alone. Strict order with a resumed scan: never fewer than k because of rows that were deleted.
+    # k is part of the text, because a plan made for an unknown k would expect a tenth of the table.
+    return f"""
+        cfg AS MATERIALIZED (
+            SELECT set_config('hnsw.ef_search', '{min(_MAX_EF, max(100, k))}', true) IS NOT NULL
+               AND set_config('hnsw.iterative_scan', 'strict_order', true) IS NOT NULL AS ok),
+        near AS (
+            SELECT n, distance FROM (
+                (SELECT n, {distance} AS distance FROM {t["vector"]} WHERE (SELECT ok FROM cfg)
+                 ORDER BY {distance} LIMIT {k})
+                UNION ALL
+                (SELECT n, {distance} AS distance FROM {t["delta"]} ORDER BY 2 LIMIT {k})
+            ) both_parts ORDER BY distance, n LIMIT {k})"""
+
+
+def _matching(collection: Collection, terms: str) -> str:
+    """CTE `matching` (n, score): a bounded number of points with words of the query, scored by BM25."""
+    t = Layout(collection.id)
+    k1, b = f"{collection.k1}::float8", f"{collection.b}::float8"
+    return f"""
+        word AS MATERIALIZED (
+            SELECT term, ln(1 + (h.points - w.points + 0.5) / (w.points + 0.5)) AS idf,
+                   greatest(h.words, 1)::float8 / greatest(h.points, 1) AS average,
+                   sum(w.points) OVER rarest AS reached, row_number() OVER rarest AS place
+            FROM {t["term"]} w, {t["head"]} h WHERE term = ANY({terms}::text[]) AND w.points > 0
+            WINDOW rarest AS (ORDER BY w.points, term)),
+        candidate AS MATERIALIZED (
+            SELECT n, length, terms, counts FROM {t["lexical"]}
+            WHERE terms && (SELECT array_agg(term) FROM word WHERE reached <= {CANDIDATES} OR place = 1)
+            LIMIT {CANDIDATES}),
+        matching AS (
+            SELECT n, sum(idf * count * ({k1} + 1) / (count + {k1} * (1 - {b} + {b} * length / average))) AS score
+            FROM (SELECT n, length, idf, average, counts[array_position(terms, term)]::float8 AS count
+                  FROM candidate, word) scored
+            WHERE count IS NOT NULL GROUP BY n)"""
+
+
+def _columns(collection: Collection, with_vector: bool) -> str:
+    if not with_vector:
+        return COLUMNS
+    t = Layout(collection.id)
+    return (
+        f"{COLUMNS}, coalesce((SELECT embedding FROM {t['delta']} e WHERE e.n = p.n),"
+        f" (SELECT embedding FROM {t['vector']} e WHERE e.n = p.n)) AS embedding"
+    )
+
+
+def _step(k: int) -> int:
+    """`k` rounded up to a power of two, so that there are few different texts, and each is prepared once."""
+    return 1 << max(4, (k - 1).bit_length())
+
+
+def _found(rows: Sequence[Record], with_payload: bool) -> list[ScoredPoint]:
+    return [
+        ScoredPoint(
+            point=point(row, with_payload=with_payload),
+            score=row["score"],
+            dense_score=row["dense"],
+            lexical_score=row["lexical"],
+        )
+        for row in rows
+    ]
