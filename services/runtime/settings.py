@@ -271,17 +271,18 @@ def _reason(error: Exception, kind: Any) -> str:
         return "must be one of " + ", ".join(str(choice) for choice in typing.get_args(base))
     if isinstance(base, type) and issubclass(base, enum.Enum):
         return "must be one of " + ", ".join(str(choice.value) for choice in base)
-    examples = [str(one) for meta in _metas(kind) for one in meta.examples or ()]
+    examples = [str(one) for meta in metas(kind) for one in meta.examples or ()]
     if "regex" in str(error) and examples:
         return "must look like " + " or ".join(examples)
     return str(error)
 
 
-def _metas(kind: Any) -> Iterator[Meta]:
+def metas(kind: Any) -> Iterator[Meta]:
+    """Every `Meta` of an annotation, at any depth, the outermost first."""
     if typing.get_origin(kind) is Annotated:
-        inner, *metas = typing.get_args(kind)
-        yield from (meta for meta in metas if isinstance(meta, Meta))
-        yield from _metas(inner)
+        inner, *attached = typing.get_args(kind)
+        yield from (meta for meta in attached if isinstance(meta, Meta))
+        yield from metas(inner)
     elif typing.get_origin(kind) in (Union, types.UnionType):
         for arg in typing.get_args(kind):
-            yield from _metas(arg)
+            yield from metas(arg)

@@ -8,24 +8,24 @@ import grpc
 import pytest
 
 from services.runtime.start import Running
-from tests.integration.runtime import echo
+from tests.integration.runtime.echo import Echo, Log, pb_grpc, run
 
 
 @dataclass
 class Door:
     """A running echo service and a stub that talks to it."""
 
-    echo: echo.Echo
-    log: echo.Log
+    echo: Echo
+    log: Log
     running: Running
     stub: Any
 
 
 @pytest.fixture
 async def door() -> AsyncIterator[Door]:
-    servicer, log = echo.Echo(), echo.Log()
+    servicer, log = Echo(), Log()
     async with (
-        echo.run(servicer, log) as running,
+        run(servicer, log) as running,
         grpc.aio.insecure_channel(running.address) as channel,
     ):
-        yield Door(servicer, log, running, echo.pb_grpc.EchoServiceStub(channel))
+        yield Door(servicer, log, running, pb_grpc.EchoServiceStub(channel))

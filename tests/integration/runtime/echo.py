@@ -54,16 +54,24 @@ def _stubs() -> tuple[ModuleType, ModuleType]:
 pb, pb_grpc = cast("tuple[Any, Any]", _stubs())
 
 
-class Echo(pb_grpc.EchoServiceServicer):  # type: ignore[misc]
+class Echo(pb_grpc.EchoServiceServicer):  # type: ignore[misc, name-defined]
     """Records what happens to its calls in `events`: `started`, `cancelled`, `closed`, each once a call."""
 
     def __init__(self) -> None:
         self.events: asyncio.Queue[str] = asyncio.Queue()
         self.calls: list[call.Call] = []
+        self.called = asyncio.Condition()
         self.hook: Callable[[str], Awaitable[None]] | None = None
+
+    async def reached(self, count: int) -> None:
+        """Returns when `count` calls have come in."""
+        async with self.called:
+            await self.called.wait_for(lambda: len(self.calls) >= count)
 
     async def answer(self, text: str) -> Any:
         self.calls.append(call.current())
+        async with self.called:
+            self.called.notify_all()
         if self.hook is not None:
             await self.hook(text)
         match text:
@@ -108,7 +116,7 @@ class Echo(pb_grpc.EchoServiceServicer):  # type: ignore[misc]
         finally:
             self.events.put_nowait("closed")
 
-    async def Watch(self, request: Any, _context: Any) -> AsyncIterator[Any]:
+    async def Watch(self, _request: Any, _context: Any) -> AsyncIterator[Any]:
         try:
             yield pb.EchoResponse(text="watching")
             yield await self.answer("wait")
@@ -171,9 +179,9 @@ async def failure(awaitable: Awaitable[Any]) -> grpc.aio.AioRpcError:
 
 async def drained(stream: Any) -> tuple[list[str], grpc.aio.AioRpcError | None]:
     """Every text of a stream, and the status it failed with."""
-    texts = []
+    texts: list[str] = []
     try:
-        async for message in stream:
+        while (message := await stream.read()) is not grpc.aio.EOF:
             texts.append(message.text)
     except grpc.aio.AioRpcError as error:
         return texts, error

@@ -16,6 +16,11 @@ def text(value: str) -> Any:
     return pb.EchoRequest(text=value)
 
 
+def bare(channel: grpc.aio.Channel, method: str) -> Any:
+    """The method without the stub: bytes in, bytes out."""
+    return channel.unary_unary(f"/pergola.testing.v1.EchoService/{method}")
+
+
 async def requests(*texts: str) -> AsyncIterator[Any]:
     for one in texts:
         yield text(one)
@@ -90,7 +95,7 @@ async def test_violations_name_the_path_and_are_limited(door: Door) -> None:
 
 async def test_bytes_that_are_no_message_are_the_callers_fault(door: Door) -> None:
     async with grpc.aio.insecure_channel(door.running.address) as channel:
-        error = await failure(channel.unary_unary("/pergola.testing.v1.EchoService/Read")(b"\xff\xff\xff"))
+        error = await failure(bare(channel, "Read")(b"\xff\xff\xff"))
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
 
 
@@ -132,7 +137,7 @@ async def test_a_handler_that_answers_nothing_is_internal(door: Door) -> None:
 
 async def test_an_unknown_method_is_unimplemented(door: Door) -> None:
     async with grpc.aio.insecure_channel(door.running.address) as channel:
-        error = await failure(channel.unary_unary("/pergola.testing.v1.EchoService/Nope")(b""))
+        error = await failure(bare(channel, "Nope")(b""))
     assert error.code() is grpc.StatusCode.UNIMPLEMENTED
     assert from_rpc(error, "echo").reason == "UNIMPLEMENTED"
 

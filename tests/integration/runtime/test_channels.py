@@ -4,13 +4,13 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import grpc
 import pytest
+
 from pergola.cache.v1 import cache_pb2, cache_pb2_grpc
 from pergola.vector.v1 import collection_pb2, collection_pb2_grpc
-
 from services.runtime import call
 from services.runtime.channels import connect
 from services.runtime.errors import (
@@ -31,7 +31,7 @@ from tests.integration.runtime import callers, echo
 from tests.integration.runtime.echo import Log, failure
 
 
-class Cache(cache_pb2_grpc.CacheServiceServicer):
+class Cache(cast("type[Any]", cache_pb2_grpc.CacheServiceServicer)):  # type: ignore[misc]
     """Fails with the errors it is given, one a call, then answers."""
 
     def __init__(self) -> None:
@@ -44,18 +44,18 @@ class Cache(cache_pb2_grpc.CacheServiceServicer):
             raise self.errors.pop(0)
         return cache_pb2.GetResponse(entry=cache_pb2.Entry(key=request.key))
 
-    async def Set(self, request: Any, _context: Any) -> Any:
+    async def Set(self, _request: Any, _context: Any) -> Any:
         self.calls.append(call.current())
         if self.errors:
             raise self.errors.pop(0)
         return cache_pb2.SetResponse()
 
 
-class Collections(collection_pb2_grpc.CollectionServiceServicer):
+class Collections(cast("type[Any]", collection_pb2_grpc.CollectionServiceServicer)):  # type: ignore[misc]
     def __init__(self) -> None:
         self.calls = 0
 
-    async def CreateCollection(self, request: Any, _context: Any) -> Any:
+    async def CreateCollection(self, _request: Any, _context: Any) -> Any:
         self.calls += 1
         raise StoreUnavailable("not now")
 
@@ -212,7 +212,11 @@ async def test_what_may_not_be_repeated_is_not_tried_again() -> None:
     servicer = Collections()
     async with peer(servicer) as address, connect("vector", ServiceSettings(vector_address=address)) as channel:
         stub = collection_pb2_grpc.CollectionServiceStub(channel)
-        await failure(stub.CreateCollection(collection_pb2.CreateCollectionRequest(collection=collection_pb2.Collection(name="a"))))
+        await failure(
+            stub.CreateCollection(
+                collection_pb2.CreateCollectionRequest(collection=collection_pb2.Collection(name="a"))
+            )
+        )
     assert servicer.calls == 1
 
 

@@ -1,7 +1,7 @@
 """The end of a process: no request is lost, no feed holds it up, and a dead worker is told."""
 
 import asyncio
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -20,35 +20,33 @@ SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.Health
 async def test_no_request_is_lost_while_two_replicas_take_turns() -> None:
     """Callers that follow the health check lose nothing when their server drains under load."""
     first, second = Echo(), Echo()
-    async with run(first) as one, run(second) as two:
-        async with grpc.aio.insecure_channel(one.address) as a, grpc.aio.insecure_channel(two.address) as b:
-            stubs = {one.address: pb_grpc.EchoServiceStub(a), two.address: pb_grpc.EchoServiceStub(b)}
-            target, stop, done = one.address, asyncio.Event(), 0
+    async with run(first) as one, run(second) as two, AsyncExitStack() as stack:
+        a = await stack.enter_async_context(grpc.aio.insecure_channel(one.address))
+        b = await stack.enter_async_context(grpc.aio.insecure_channel(two.address))
+        stubs = {one.address: pb_grpc.EchoServiceStub(a), two.address: pb_grpc.EchoServiceStub(b)}
+        target, stop, done = one.address, asyncio.Event(), 0
 
-            async def follow() -> None:
-                nonlocal target
-                async for answer in health_pb2_grpc.HealthStub(a).Watch(health_pb2.HealthCheckRequest()):
-                    if answer.status == NOT_SERVING:
-                        target = two.address
-                        return
+        async def follow() -> None:
+            nonlocal target
+            async for answer in health_pb2_grpc.HealthStub(a).Watch(health_pb2.HealthCheckRequest()):
+                if answer.status == NOT_SERVING:
+                    target = two.address
+                    return
 
-            async def load() -> None:
-                nonlocal done
-                while not stop.is_set():
-                    await stubs[target].Read(pb.EchoRequest(text="a"))
-                    done += 1
+        async def load() -> None:
+            nonlocal done
+            while not stop.is_set():
+                await stubs[target].Read(pb.EchoRequest(text="a"))
+                done += 1
 
-            following = asyncio.ensure_future(follow())
-            loading = [asyncio.ensure_future(load()) for _ in range(8)]
-            while not first.calls:
-                await asyncio.sleep(0)
-            await one.drain(notice=0.3, grace=5)
-            after = len(second.calls)
-            while len(second.calls) < after + 20:
-                await asyncio.sleep(0)
-            stop.set()
-            await asyncio.gather(*loading, following)
-            assert done == len(first.calls) + len(second.calls)
+        following = asyncio.ensure_future(follow())
+        loading = [asyncio.ensure_future(load()) for _ in range(8)]
+        await first.reached(1)
+        await one.drain(notice=0.3, grace=5)
+        await second.reached(len(second.calls) + 20)
+        stop.set()
+        await asyncio.gather(*loading, following)
+        assert done == len(first.calls) + len(second.calls)
 
 
 async def test_a_running_call_is_finished_and_a_feed_is_told() -> None:
@@ -64,8 +62,7 @@ async def test_a_running_call_is_finished_and_a_feed_is_told() -> None:
         feed = stub.Watch(pb.EchoRequest(text=""))
         assert (await feed.read()).text == "watching"
         held = asyncio.ensure_future(_text(stub.Read(pb.EchoRequest(text="held"))))
-        while len(echo.calls) < 2:
-            await asyncio.sleep(0)
+        await echo.reached(2)
         draining = asyncio.ensure_future(running.drain(notice=0, grace=10))
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await feed.read()

@@ -1,6 +1,7 @@
 """Who may call what, for whom: one table, for all four kinds of RPC; and the callers file while it changes."""
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -80,7 +81,7 @@ async def test_table(guarded: Door, what: str, metadata: Any, method: str, outco
     if outcome == "UNAUTHENTICATED":
         assert error.code() is grpc.StatusCode.UNAUTHENTICATED
     else:
-        rebuilt = {key: value for key, value in error.trailing_metadata()}["grpc-status-details-bin"]
+        rebuilt = dict(error.trailing_metadata())["grpc-status-details-bin"]
         assert error.code() is grpc.StatusCode.PERMISSION_DENIED
         assert outcome.encode() in rebuilt
     assert guarded.echo.calls == []
@@ -151,13 +152,19 @@ async def test_who_loses_the_right_loses_the_running_feed(guarded: Door, tmp_pat
     kept.cancel()
 
 
-async def test_a_broken_file_keeps_the_callers_before_it(
-    guarded: Door, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_a_broken_file_keeps_the_callers_before_it(guarded: Door, tmp_path: Path) -> None:
+    said = asyncio.Event()
+
+    class Listen(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if "the callers before the change stay" in record.getMessage():
+                said.set()
+
+    listening = Listen()
+    logging.getLogger("services.runtime.identity").addHandler(listening)
     (tmp_path / "callers.json").write_text("{")
-    async with asyncio.timeout(10):
-        while not any("the callers before the change stay" in record.getMessage() for record in caplog.records):
-            await asyncio.sleep(0.05)
+    await asyncio.wait_for(said.wait(), 10)
+    logging.getLogger("services.runtime.identity").removeHandler(listening)
     await guarded.stub.Read(pb.EchoRequest(text="a"), metadata=bearer("reader"))
 
 
