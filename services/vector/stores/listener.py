@@ -100,7 +100,7 @@ class Hints:
                 except TimeoutError:
                     # A server that froze, or a dead route, sends no end of the connection.
                     async with asyncio.timeout(10):
-                        await connection.execute("")
+                        await connection.fetchval("SELECT 1")
         finally:
             connection.terminate()
 
