@@ -87,10 +87,9 @@ class Callers:
         self.entries: set[str] = set()
         names: set[str] = set()
         for entry in entries:
-            self._add(Caller(entry), names)
+            self._add(entry, names)
 
-    def _add(self, caller: Caller, names: set[str]) -> None:
-        entry = caller.entry
+    def _add(self, entry: CallerEntry, names: set[str]) -> None:
         if entry.name in names:
             raise ValueError(f"the caller {entry.name} is listed twice")
         if entry.key_sha256 is None and not entry.subjects:
@@ -100,6 +99,7 @@ class Callers:
         if entry.tenants == "*" and Role.SERVICE not in entry.roles:
             raise ValueError(f'the caller {entry.name} is no service; list its tenants instead of "*"')
         names.add(entry.name)
+        caller = Caller(entry)
         if entry.key_sha256 is not None:
             if entry.key_sha256 in self._by_key:
                 raise ValueError(f"the caller {entry.name} has the key of another one")

@@ -145,8 +145,10 @@ class ServiceSettings(Settings, frozen=True, kw_only=True):
             for name, value in (("listen", self.listen), ("metrics_listen", self.metrics_listen)):
                 if value is not None and not is_loopback(value):
                     found.append(f"{name}: only a loopback address is allowed without callers_file")
-        if (self.tls_certificate_file is None) != (self.tls_key_file is None):
-            found.append("tls_certificate_file and tls_key_file: both or neither")
+        if self.tls_certificate_file is not None and self.tls_key_file is None:
+            found.append("tls_certificate_file: needs tls_key_file")
+        if self.tls_key_file is not None and self.tls_certificate_file is None:
+            found.append("tls_key_file: needs tls_certificate_file")
         if self.tls_client_ca_file is not None and self.tls_certificate_file is None:
             found.append("tls_client_ca_file: needs tls_certificate_file and tls_key_file")
         if self.tls_peer_name is not None and self.tls_peer_ca_file is None:

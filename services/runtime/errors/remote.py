@@ -6,6 +6,7 @@ import secrets
 from typing import Any, Final
 
 import grpc
+from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
 from services.runtime import call
@@ -81,12 +82,15 @@ def _pergola_error(error: grpc.RpcError) -> tree.PergolaError | None:
     packed = next((value for key, value in trailing or () if key == DETAILS_KEY), None)
     if packed is None:
         return None
-    status = status_pb2.Status.FromString(packed)
     info, bad, retry = error_details_pb2.ErrorInfo(), error_details_pb2.BadRequest(), error_details_pb2.RetryInfo()
-    for detail in status.details:
-        for message in (info, bad, retry):
-            if detail.Is(message.DESCRIPTOR):
-                detail.Unpack(message)
+    try:
+        status = status_pb2.Status.FromString(packed)
+        for detail in status.details:
+            for message in (info, bad, retry):
+                if detail.Is(message.DESCRIPTOR):
+                    detail.Unpack(message)
+    except DecodeError:
+        return None
     if info.domain != tree.DOMAIN:
         return None
     rebuilt = _class_of(info.reason, _code(error))(
