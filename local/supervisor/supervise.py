@@ -8,7 +8,7 @@ import queue
 import signal
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import FrameType
 
 from local import settings
@@ -28,7 +28,7 @@ def supervise(environ: Mapping[str, str]) -> int:
     progress = Progress(sys.stdout)
     happenings: queue.SimpleQueue[Death | signal.Signals] = queue.SimpleQueue()
     try:
-        stack = _make_stack(environ, progress, happenings)
+        stack = make_stack(environ, progress, happenings.put)
     except SettingsError as error:
         progress.problem(str(error))
         return _REFUSED
@@ -55,9 +55,10 @@ def supervise(environ: Mapping[str, str]) -> int:
         progress.line("Stopped.")
 
 
-def _make_stack(
-    environ: Mapping[str, str], progress: Progress, happenings: "queue.SimpleQueue[Death | signal.Signals]"
+def make_stack(
+    environ: Mapping[str, str], progress: Progress, on_death: Callable[[Death], None] = lambda _death: None
 ) -> Stack:
+    """The suite as `make run` starts it. Raises SettingsError."""
     own = settings.load(environ)
     gateway = own.ports.get("gateway", settings.DEFAULT_GATEWAY_PORT)
     return Stack(
@@ -65,7 +66,7 @@ def _make_stack(
         ports={"gateway": gateway},
         environ=environ,
         on_event=progress.event,
-        on_death=happenings.put,
+        on_death=on_death,
     )
 
 
@@ -91,9 +92,7 @@ def _handle_signals(stack: Stack, happenings: "queue.SimpleQueue[Death | signal.
 def _wait(happenings: "queue.SimpleQueue[Death | signal.Signals]", progress: Progress, stack: Stack) -> int:
     match happenings.get():
         case Death() as death:
-            progress.problem(
-                f"{death}\nThe suite cannot go on without it and stops. All logs are in {stack.data.logs}."
-            )
+            progress.problem(f"{death}\nThe suite stops, as it needs every part. All logs are in {stack.data.logs}.")
             return _FAILED
         case signal.Signals() as number:
             progress.line(f"{number.name}: stopping. A second signal kills.")
