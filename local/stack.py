@@ -158,13 +158,17 @@ class Stack:
                 for part, component in self._components.items():
                     begun[part] = pool.submit(self._start_after, part, [begun[needed] for needed in component.needs])
                 concurrent.futures.wait(begun.values(), return_when=concurrent.futures.FIRST_EXCEPTION)
-                errors = [error for one in begun.values() if one.done() and (error := one.exception()) is not None]
-                if errors:
-                    # The first that failed by itself; those that were called off because of it say nothing new.
-                    raise next((error for error in errors if not isinstance(error, Aborted)), errors[0])
+                self._raise_first_error(one for one in begun.values() if one.done())
             except BaseException:
                 self._abort.set()  # the pool waits for its threads before it lets the exception pass
                 raise
+
+    @staticmethod
+    def _raise_first_error(ended: Iterable["concurrent.futures.Future[None]"]) -> None:
+        errors = [error for one in ended if (error := one.exception()) is not None]
+        if errors:
+            # The first that failed by itself; those that were called off because of it say nothing new.
+            raise next((error for error in errors if not isinstance(error, Aborted)), errors[0])
 
     def _start_after(self, part: str, needed: list["concurrent.futures.Future[None]"]) -> None:
         for one in needed:
