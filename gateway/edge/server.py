@@ -80,7 +80,9 @@ class Edge:
             protocols=(SUBPROTOCOL,),
             # Frames are small and go out one by one; compressed input could be a bomb.
             compress=False,
-            max_msg_size=self._settings.max_frame_bytes,
+            # A frame beyond this is not read at all, and its sender may see the connection break instead of 1009; one
+            # that is merely too large is read, so that the closing frame arrives.
+            max_msg_size=4 * self._settings.max_frame_bytes,
         )
         await socket.prepare(request)
         started = time.monotonic()
@@ -110,11 +112,7 @@ class Edge:
                 403, "PERMISSION_DENIED", "ORIGIN_NOT_ALLOWED", "connect to /ws/chat of the gateway", request_id
             )
         if request.headers.get(hdrs.UPGRADE, "").lower() != "websocket":
-            response = _error(
-                426, "FAILED_PRECONDITION", "UPGRADE_REQUIRED", "open /ws/chat as a WebSocket", request_id
-            )
-            response.headers[hdrs.UPGRADE] = "websocket"
-            return response
+            return _error(426, "FAILED_PRECONDITION", "UPGRADE_REQUIRED", "open /ws/chat as a WebSocket", request_id)
         if self._draining or len(self._sessions) >= self._settings.max_connections:
             message = "the edge takes no more connections now; connect again"
             return _error(503, "UNAVAILABLE", "DRAINING" if self._draining else "UNAVAILABLE", message, request_id)

@@ -22,6 +22,7 @@ VANISHED: Final = 1006
 """Never sent: how a connection that ended without a closing frame is logged."""
 INVALID_DATA: Final = 1007
 REFUSED: Final = 1008
+TOO_LARGE: Final = 1009
 FAILED: Final = 1011
 RESTARTING: Final = 1012
 TRY_LATER: Final = 1013
@@ -96,6 +97,8 @@ class Session:
             message = await self._socket.receive()
             self._heard.set()
             match message.type:
+                case WSMsgType.TEXT if self._is_too_large(message.data):
+                    return Ending(TOO_LARGE, f"a frame may have {self._settings.max_frame_bytes} bytes")
                 case WSMsgType.TEXT:
                     await self._accept(message.data)
                 case WSMsgType.PING:
@@ -107,6 +110,10 @@ class Session:
                 case _:
                     # Closed by the client, or by aiohttp because of a broken or too large frame.
                     return Ending(self._socket.close_code or VANISHED)
+
+    def _is_too_large(self, text: str) -> bool:
+        limit = self._settings.max_frame_bytes
+        return len(text) > limit or (4 * len(text) > limit and len(text.encode()) > limit)
 
     async def _accept(self, text: str) -> None:
         try:
@@ -124,13 +131,11 @@ class Session:
 
     async def _forward(self) -> Ending:
         """Queue → chat, as fast as chat takes it."""
-        try:
-            while True:
-                await self._call.write(await self._waiting.get())
-        except (grpc.RpcError, asyncio.InvalidStateError):
-            # The call is over. How, `_answer` finds out.
-            over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
-            return await over
+        while await upstream.write(self._call, await self._waiting.get()):
+            pass
+        # The call is over. How, `_answer` finds out.
+        over: asyncio.Future[Ending] = asyncio.get_running_loop().create_future()
+        return await over
 
     async def _answer(self) -> Ending:
         """Chat → client. Reading from chat stops while the client takes nothing."""

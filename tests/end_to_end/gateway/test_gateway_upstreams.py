@@ -79,37 +79,39 @@ async def test_a_service_that_died_while_answering() -> None:
         return answer()
 
     book.unary("Chat", hang)
-    async with upstream(book) as running:
-        async with tcp_proxy(running.address) as proxy, envoy(environ(proxy.address), ready=False) as gateway:
-            async with aiohttp.ClientSession(gateway.url) as session:
-                await until(session, "/api/collections", 200)
-                asked = asyncio.ensure_future(session.post("/api/chat", json=QUESTION))
-                async with asyncio.timeout(bounds.RECOVERY):
-                    await begun.wait()
-                proxy.drop()
-                response = await asked
-                assert response.status == 503
-                error = (await response.json())["error"]
-                assert error["reason"] == "PEER_UNAVAILABLE"
-                assert "reset" not in json.dumps(error)
+    async with (
+        upstream(book) as running,
+        tcp_proxy(running.address) as proxy,
+        envoy(environ(proxy.address), ready=False) as gateway,
+        aiohttp.ClientSession(gateway.url) as session,
+    ):
+        await until(session, "/api/collections", 200)
+        asked = asyncio.ensure_future(session.post("/api/chat", json=QUESTION))
+        async with asyncio.timeout(bounds.RECOVERY):
+            await begun.wait()
+        proxy.drop()
+        response = await asked
+        assert response.status == 503
+        error = (await response.json())["error"]
+        assert error["reason"] == "PEER_UNAVAILABLE"
+        assert "reset" not in json.dumps(error)
 
 
 async def test_a_service_that_falls_silent_is_given_up_after_the_deadline() -> None:
-    async with upstream(Book()) as running:
-        async with tcp_proxy(running.address) as proxy:
-            # The health checks come rarely here, so that the deadline is what ends the call.
-            rare = environ(proxy.address, health_interval_seconds="30", deadline_grace_seconds="0.2")
-            async with envoy(rare, ready=False) as gateway, aiohttp.ClientSession(gateway.url) as session:
-                await until(session, "/api/collections", 200)
-                proxy.hold_replies(lambda _sent: True)
-                started = asyncio.get_running_loop().time()
-                async with session.get("/api/collections", headers={"grpc-timeout": "500m"}) as response:
-                    assert response.status == 504
-                    error = (await response.json())["error"]
-                assert (error["status"], error["reason"]) == ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
-                took = asyncio.get_running_loop().time() - started
-                assert 0.5 <= took <= 0.5 + 0.2 + bounds.AFTER_DEADLINE
-                proxy.release()
+    async with upstream(Book()) as running, tcp_proxy(running.address) as proxy:
+        # The health checks come rarely here, so that the deadline is what ends the call.
+        rare = environ(proxy.address, health_interval_seconds="30", deadline_grace_seconds="0.2")
+        async with envoy(rare, ready=False) as gateway, aiohttp.ClientSession(gateway.url) as session:
+            await until(session, "/api/collections", 200)
+            proxy.hold_replies(lambda _sent: True)
+            started = asyncio.get_running_loop().time()
+            async with session.get("/api/collections", headers={"grpc-timeout": "500m"}) as response:
+                assert response.status == 504
+                error = (await response.json())["error"]
+            assert (error["status"], error["reason"]) == ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
+            took = asyncio.get_running_loop().time() - started
+            assert 0.5 <= took <= 0.5 + 0.2 + bounds.AFTER_DEADLINE
+            proxy.release()
 
 
 async def test_replicas_share_the_calls_and_replace_each_other() -> None:
@@ -132,9 +134,11 @@ async def test_replicas_share_the_calls_and_replace_each_other() -> None:
 async def test_names_are_resolved() -> None:
     async with upstream(Book()) as running:
         port = running.address.rpartition(":")[2]
-        async with envoy(environ(f"localhost:{port}"), ready=False) as gateway:
-            async with aiohttp.ClientSession(gateway.url) as session:
-                await until(session, "/api/collections", 200)
+        async with (
+            envoy(environ(f"localhost:{port}"), ready=False) as gateway,
+            aiohttp.ClientSession(gateway.url) as session,
+        ):
+            await until(session, "/api/collections", 200)
 
 
 async def test_identity_is_the_services_business() -> None:
