@@ -3,14 +3,23 @@
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from pergola.graph.v1 import cypher_pb2, cypher_pb2_grpc, graph_pb2, graph_pb2_grpc
+from pergola.graph.v1 import (
+    cypher_pb2,
+    cypher_pb2_grpc,
+    graph_pb2,
+    graph_pb2_grpc,
+    retrieval_pb2,
+    retrieval_pb2_grpc,
+)
 from services.graph.cypher import Cypher
 from services.graph.follower.collection import Pace
 from services.graph.follower.follower import Follower
 from services.graph.follower.meters import FollowerMeters
 from services.graph.handlers.cypher import POLICIES, CypherHandlers
 from services.graph.handlers.graph import GraphHandlers
+from services.graph.handlers.retrieval import RetrievalHandlers
 from services.graph.peers.vector import VectorPeer
+from services.graph.retrieval.retrieve import Retrieval
 from services.graph.settings import GraphSettings
 from services.graph.stores.arcadedb import ArcadeDBStore
 from services.runtime.start import Runtime, Servicer
@@ -47,5 +56,10 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
                 CypherHandlers(Cypher(store, settings.cypher_limits)),
                 cypher_pb2_grpc.add_CypherServiceServicer_to_server,
                 POLICIES,
+            ),
+            Servicer(
+                retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"].full_name,
+                RetrievalHandlers(Retrieval(store, vector, link_seconds=settings.retrieve_link_seconds)),
+                retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server,
             ),
         ]

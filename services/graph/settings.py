@@ -50,6 +50,10 @@ class GraphSettings(ServiceSettings, frozen=True, kw_only=True):
     cypher_fetch_rows: Annotated[int, Meta(ge=1, le=100_000, description="Rows fetched from the store at a time.")] = (
         500
     )
+    retrieve_link_seconds: Annotated[
+        float,
+        Meta(gt=0, le=600, description="Most seconds that Retrieve spends on links; then it answers without them."),
+    ] = 5.0
     follow: Annotated[bool, Meta(description="Whether this process follows collections; reading works without.")] = True
     follow_poll_seconds: Annotated[
         float,

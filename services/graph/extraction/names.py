@@ -6,7 +6,7 @@ joined by connectors; quoted spans. Scripts without capitals are served by title
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from services.graph.extraction.text import Token, fold, normal_form, tokens
@@ -158,19 +158,3 @@ def _begins_sentence(text: str, words: Sequence[Token], position: int) -> bool:
     if position == 0:
         return True
     return bool(_SENTENCE_END.search(text[words[position - 1].end : words[position].start]))
-
-
-def phrases_of(question: str, longest: int = 8) -> list[tuple[str, bool]]:
-    """Every run of up to `longest` words of a question, in normal form, longest first; and whether it is written with
-    a capital (or a digit, or in a script without case) at its beginning."""
-    words = list(tokens(question))
-    spans: Iterable[tuple[int, int]] = (
-        (first, first + length)
-        for length in range(min(longest, len(words)), 0, -1)
-        for first in range(len(words) - length + 1)
-    )
-    seen: dict[str, bool] = {}
-    for first, end in spans:
-        key = " ".join(fold(word.text) for word in words[first:end])
-        seen[key] = seen.get(key, False) or not words[first].text[0].islower()
-    return list(seen.items())

@@ -2,7 +2,7 @@
 
 import re
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 # Letters that NFKD leaves whole although people write them both ways.
@@ -12,12 +12,14 @@ _FOLDED: Final = str.maketrans(
 )
 
 
-def _marks() -> str:
-    """Every combining mark as the inside of a character class: `\\w` leaves them out, and words are made of them."""
-    # Beyond the second plane there are variation selectors only, which no name depends on.
-    points = [point for point in range(0x20000) if unicodedata.category(chr(point)).startswith("M")]
+# Beyond the second plane there are variation selectors only, which no name depends on.
+_POINTS: Final = [chr(point) for point in range(0x20000)]
+
+
+def _class(chars: Iterable[str]) -> str:
+    """The inside of a character class."""
     ranges: list[list[int]] = []
-    for point in points:
+    for point in map(ord, chars):
         if ranges and ranges[-1][1] == point - 1:
             ranges[-1][1] = point
         else:
@@ -25,8 +27,12 @@ def _marks() -> str:
     return "".join(f"{re.escape(chr(first))}-{re.escape(chr(last))}" for first, last in ranges)
 
 
-_LETTERS: Final = rf"(?:[^\W_]|[{_marks()}])+"
+# Words are made of combining marks too, which `\w` leaves out.
+_MARKS: Final = _class(char for char in _POINTS if unicodedata.category(char).startswith("M"))
+_ACCENTS: Final = re.compile(f"[{_class(char for char in _POINTS if unicodedata.combining(char))}]+")
+_LETTERS: Final = rf"(?:[^\W_]|[{_MARKS}])+"
 _TOKEN: Final = re.compile(rf"{_LETTERS}(?:['’ʼ]{_LETTERS})*")
+_WORD: Final = re.compile(r"[^\W_]+")
 _POSSESSIVE: Final = re.compile(r"['’ʼ]s$", re.IGNORECASE)
 
 
@@ -51,11 +57,18 @@ def tokens(text: str) -> Iterator[Token]:
 
 def fold(text: str) -> str:
     """Lower case, without accents; scripts whose marks are letters of their own (Devanagari, Hangul) keep them."""
+    if text.isascii():
+        return text.lower()
     decomposed = unicodedata.normalize("NFKD", text.translate(_FOLDED))
-    bare = "".join(char for char in decomposed if not unicodedata.combining(char))
-    return unicodedata.normalize("NFC", bare).lower()
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", decomposed)).lower()
 
 
 def normal_form(phrase: str) -> str:
     """The words of a phrase, folded, one space between them; empty when it has no words."""
     return " ".join(fold(token.text) for token in tokens(phrase))
+
+
+def words(text: str) -> list[str]:
+    """The folded words of a text without their apostrophes, for counting rather than for names; several times as fast
+    as `tokens`."""
+    return _WORD.findall(fold(text))

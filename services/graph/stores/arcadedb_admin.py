@@ -1,14 +1,16 @@
 """ArcadeDB's HTTP API: databases, groups, logins, and the queries that run."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from typing import Any, Final
 
 import aiohttp
 
-from services.graph.stores.failures import log
 from services.runtime import call
 from services.runtime.errors import StoreUnavailable
+
+log = logging.getLogger(__name__)
 
 READERS: Final = "pergola-readers"
 """The group of the logins that raw Cypher runs under."""
@@ -79,15 +81,14 @@ class ArcadeDBAdmin:
         """The answer; empty when it is an error whose exception's name ends with `tolerate`."""
         left = call.remaining()
         seconds = self._seconds if left is None else max(0.01, min(self._seconds, left))
-        if self._session is None:
-            self._session = aiohttp.ClientSession(headers=self._headers, trust_env=False)
         try:
-            async with (
-                asyncio.timeout(seconds),
-                self._session.request(method, self._url + path, json=body, allow_redirects=False) as response,
-            ):
-                answer: Mapping[str, Any] = await response.json(content_type=None)
-                status = response.status
+            async with asyncio.timeout(seconds):
+                try:
+                    status, answer = await self._send(method, path, body)
+                except aiohttp.ServerDisconnectedError:
+                    # The server closes connections that were idle, now and then just when one is used again; all that
+                    # is asked here may be asked twice.
+                    status, answer = await self._send(method, path, body)
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
             log.warning("the graph store's HTTP API does not answer: %s", type(error).__name__)
             raise StoreUnavailable("the graph store does not answer now; try again") from error
@@ -98,3 +99,10 @@ class ArcadeDBAdmin:
             return {}
         log.error("the graph store's HTTP API answered %d (%s) to %s %s", status, exception, method, path.split("?")[0])
         raise StoreUnavailable("the graph store can't be administered now; try again")
+
+    async def _send(self, method: str, path: str, body: Mapping[str, Any] | None) -> tuple[int, Mapping[str, Any]]:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(headers=self._headers, trust_env=False)
+        async with self._session.request(method, self._url + path, json=body, allow_redirects=False) as response:
+            answer: Mapping[str, Any] = await response.json(content_type=None)
+            return response.status, answer
