@@ -4,6 +4,7 @@ import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Any, Final
+from urllib.parse import unquote
 
 from google.api import httpbody_pb2
 
@@ -73,7 +74,9 @@ class OpenAIHandlers(openai_pb2_grpc.OpenAIServiceServicer):
         return openai_pb2.ListModelsResponse(body=_body(shapes.JSON, body))
 
     async def GetModel(self, request: openai_pb2.GetModelRequest, _context: Any) -> openai_pb2.GetModelResponse:
-        body = shapes.model_body(await self._models.info(request.model), self._created)
+        # Clients encode the slash in `ollama/llama3.2`, and the gateway leaves it so.
+        model = request.model if call.current().face == "grpc" else unquote(request.model)
+        body = shapes.model_body(await self._models.info(model), self._created)
         return openai_pb2.GetModelResponse(body=_body(shapes.JSON, body))
 
 
