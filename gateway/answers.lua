@@ -41,29 +41,42 @@ local function decode_connect_error(handle)
   handle:headers():replace("content-length", tostring(size))
 end
 
-function envoy_on_response(handle)
-  local context = handle:filterContext()
-  local headers = handle:headers()
-  if context:get("face") == nil then
-    if context:get("door") == "grpc" and headers:get(":status") ~= "200" and
-        headers:get("content-type") == "application/json" then
-      decode_connect_error(handle)
-    end
-    return
+local function finish_grpc(handle, headers)
+  -- Set by local_reply_config where HTTP's status has no gRPC status of the same meaning.
+  local status = headers:get("x-pergola-grpc-status")
+  if status ~= nil then
+    headers:remove("x-pergola-grpc-status")
+    headers:replace("grpc-status", status)
   end
+  if headers:get(":status") ~= "200" and headers:get("content-type") == "application/json" then
+    decode_connect_error(handle)
+  end
+end
+
+-- What gRPC needed on its way, and what is not to be seen whatever becomes of it.
+local INTERNAL = {
+  "x-pergola-error", "x-pergola-http-status", "grpc-status", "grpc-message", "grpc-status-details-bin",
+  "grpc-accept-encoding", "grpc-encoding", "grpc-retry-pushback-ms",
+}
+
+local function finish_json(handle, headers, field)
   local prepared = headers:get("x-pergola-error")
   local status = headers:get("x-pergola-http-status")
-  -- What gRPC needed on its way; never shown, whatever becomes of it below.
-  for _, name in ipairs({ "x-pergola-error", "x-pergola-http-status", "grpc-status", "grpc-message",
-    "grpc-status-details-bin", "grpc-accept-encoding", "grpc-encoding", "grpc-retry-pushback-ms" }) do
+  for _, name in ipairs(INTERNAL) do
     headers:remove(name)
   end
   if prepared ~= nil and status ~= nil and status:match("^[45]%d%d$") then
     swap_error(handle, prepared, status)
-    return
-  end
-  local field = context:get("unwrap")
-  if field ~= nil and headers:get(":status") == "200" then
+  elseif field ~= nil and headers:get(":status") == "200" then
     unwrap(handle, field)
+  end
+end
+
+function envoy_on_response(handle)
+  local context = handle:filterContext()
+  if context:get("face") ~= nil then
+    finish_json(handle, handle:headers(), context:get("unwrap"))
+  elseif context:get("door") == "grpc" then
+    finish_grpc(handle, handle:headers())
   end
 end

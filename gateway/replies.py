@@ -64,11 +64,23 @@ def mappers() -> list[dict[str, Any]]:
     return [
         # Bodies of /healthz and /readyz are JSON already.
         {"filter": _door("health"), "body_format_override": _text(_SENTENCE)},
+        *_grpc(),
         *_face("connect", _door("connect"), _connect_body),
         *_face("openai", {"or_filter": {"filters": [_door("openai"), _header(":path", "/v1/")]}}, _openai_body),
-        # gRPC and gRPC-Web tell errors by status and message: Envoy makes those from the plain sentence.
         *_face("api", {"or_filter": {"filters": [_door("api"), _door("websocket"), _doorless()]}}, _api_body),
     ]
+
+
+def _grpc() -> Iterator[dict[str, Any]]:
+    """gRPC tells errors by status and message. Envoy makes the status from HTTP's, which has none for a deadline."""
+    for reply in REPLIES:
+        mapper: dict[str, Any] = {
+            "filter": {"and_filter": {"filters": [_door("grpc"), _status(reply.found, "grpc")]}},
+            "body_format_override": {"text_format_source": {"inline_string": reply.message}},
+        }
+        if reply.status == "DEADLINE_EXCEEDED":
+            mapper["headers_to_add"] = [{"header": {"key": "x-pergola-grpc-status", "value": "4"}}]
+        yield mapper
 
 
 def _face(name: str, is_face: Mapping[str, Any], body: Any) -> Iterator[dict[str, Any]]:

