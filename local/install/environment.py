@@ -78,7 +78,9 @@ def install(pip_command: list[str], arguments: list[str]) -> None:
 
     Raises InstallError with the last lines that pip said.
     """
-    command = [*pip_command, "install", "--quiet", "--require-hashes", "--only-binary", ":all:", *arguments]
+    # Not compiled here: most modules are never imported, and the others are compiled when they are.
+    options = ["--quiet", "--require-hashes", "--no-compile", "--only-binary", ":all:"]
+    command = [*pip_command, "install", *options, *arguments]
     done = _run(command)
     if done.returncode != 0:
         raise InstallError(
