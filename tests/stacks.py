@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from local.components.postgres import Postgres
 from local.stack import Stack
+from local.supervisor.supervise import state_of
 
 if TYPE_CHECKING:
     import asyncpg
@@ -88,6 +89,10 @@ class Suite(Parts):
     def gateway(self) -> str:
         """The gateway's URL, without a slash at its end."""
         return f"http://{self.stack.address('gateway')}"
+
+    def write_state(self) -> None:
+        """Lets `pergola` and `make demo` find this suite by its data directory, as they find that of `make run`."""
+        self.stack.data.write_state(state_of(self.stack))
 
 
 def _beside_the_loop(work: Callable[[], None]) -> None:

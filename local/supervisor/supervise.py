@@ -47,7 +47,7 @@ def supervise(environ: Mapping[str, str]) -> int:
         progress.problem(f"{error}\nAll logs are in {stack.data.logs}.")
         return _FAILED
     try:
-        stack.data.write_state(_state(stack))
+        stack.data.write_state(state_of(stack))
         progress.ready(stack, time.monotonic() - begun, environ)
         return _wait(happenings, progress, stack)
     finally:
@@ -99,7 +99,7 @@ def _wait(happenings: "queue.SimpleQueue[Death | signal.Signals]", progress: Pro
             return _STOPPED
 
 
-def _state(stack: Stack) -> dict[str, object]:
+def state_of(stack: Stack) -> dict[str, object]:
     """What others need to find this suite: see `pergola status` and `make demo`."""
     return {
         "supervisor": own_process(),
