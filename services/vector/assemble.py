@@ -36,6 +36,7 @@ from services.vector.handlers.points import PointHandlers
 from services.vector.ingestion.ingest import Ingestion
 from services.vector.ingestion.worker import Rules, Worker
 from services.vector.jobs import Jobs
+from services.vector.maintenance import Maintenance
 from services.vector.peers.cache import EmbeddingCache
 from services.vector.search import Search
 from services.vector.settings import VectorSettings
@@ -83,6 +84,7 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
         stack.push_async_callback(_ended, tasks)
         tasks.append(runtime.spawn(hints.run_listener(), "listener"))
         tasks.append(runtime.spawn(hints.run_sender(), "hints"))
+        tasks.append(runtime.spawn(Maintenance(database, hints, settings.delta_rows).run(), "maintenance"))
         tasks.extend(_workers(settings, runtime, database, hints, embedder))
 
         yield [

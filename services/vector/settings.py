@@ -110,9 +110,12 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
     ] = "halfvec"
     delta_rows: Annotated[
         int,
-        Meta(ge=0, description="Points outside the index, searched exactly, that a collection may have before they "
-             "are moved into it in the background."),
-    ] = 10_000  # fmt: skip
+        Meta(
+            ge=1,
+            description="New points outside a collection's index, which are searched exactly; when there are more, "
+            "they are moved into it in the background.",
+        ),
+    ] = 10_000
 
     def problems(self) -> list[str]:
         found = super().problems()

@@ -13,8 +13,8 @@ CREATE TABLE pergola.collections (
     storage         text NOT NULL CHECK (storage IN ('halfvec', 'vector')),
     embedding_model text NOT NULL,
     graph           boolean NOT NULL,
-    k1              real NOT NULL DEFAULT 1.2,
-    b               real NOT NULL DEFAULT 0.75,
+    k1              double precision NOT NULL DEFAULT 1.2,
+    b               double precision NOT NULL DEFAULT 0.75,
     version         int NOT NULL DEFAULT 1,
     created         timestamptz NOT NULL DEFAULT now(),
     UNIQUE (tenant, name)

@@ -28,7 +28,7 @@ CREATE TABLE pergola.jobs (
     number           bigint GENERATED ALWAYS AS IDENTITY UNIQUE,
     id               uuid PRIMARY KEY,
     tenant           text COLLATE "C" NOT NULL,
-    kind             text NOT NULL CHECK (kind IN ('ingest')),
+    kind             text NOT NULL,
     collection_id    bigint NOT NULL,
     collection       text COLLATE "C" NOT NULL,
     status           text NOT NULL CHECK (status IN ('queued', 'running', 'completed', 'failed', 'cancelled')),

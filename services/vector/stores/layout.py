@@ -73,13 +73,18 @@ def create(collection: Collection, app: str) -> str:
         ALTER TABLE {t["delta"]} ALTER embedding SET STORAGE {place};
         ALTER TABLE {t["vector"]} ALTER embedding SET STORAGE {place};
         CREATE TABLE {t["lexical"]} (
-            n      bigint PRIMARY KEY,
-            length int NOT NULL,
-            terms  text[] COLLATE "C" NOT NULL,
-            counts smallint[] NOT NULL
-        );
-        CREATE INDEX ON {t["lexical"]} USING gin (terms);
-        CREATE TABLE {t["term"]} (term text COLLATE "C" PRIMARY KEY, points int NOT NULL) WITH (fillfactor = 70);
+            n       bigint PRIMARY KEY,
+            length  int NOT NULL,
+            terms   int[] NOT NULL,
+            weights bytea NOT NULL
+        ) WITH (toast_tuple_target = 8160);
+        -- What waits to be merged into the index is read whole by every search: keep it short.
+        CREATE INDEX ON {t["lexical"]} USING gin (terms) WITH (gin_pending_list_limit = 1024);
+        CREATE TABLE {t["term"]} (
+            key    bytea PRIMARY KEY,
+            word   text COLLATE "C" NOT NULL,
+            points int NOT NULL
+        ) WITH (fillfactor = 70);
         CREATE TABLE {t["head"]} (
             only_one  boolean PRIMARY KEY DEFAULT true CHECK (only_one),
             seq       bigint NOT NULL DEFAULT 0,

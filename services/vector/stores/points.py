@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from services.vector.model import Chunk, Collection, Point, Vector
+from services.vector.stores import lexicon
 from services.vector.stores.layout import SCHEMA, Layout
 from services.vector.stores.postgres import Record, Session
 
@@ -45,7 +46,10 @@ class Sums:
     points: int = 0
     documents: int = 0
     words: int = 0
-    terms: Counter[str] = field(default_factory=Counter)
+    terms: Counter[bytes] = field(default_factory=Counter)
+    """By the word's key, in how many points more it stands."""
+    names: dict[bytes, str] = field(default_factory=dict)
+    """The words of those keys that are new in some point."""
 
 
 async def delete_of_documents(session: Session, collection: Collection, documents: Sequence[str], sums: Sums) -> None:
@@ -57,24 +61,18 @@ async def delete_of_documents(session: Session, collection: Collection, document
     numbers = [row["n"] for row in rows]
     if not numbers:
         return
-    await session.execute(
-        f"WITH d AS (DELETE FROM {t['delta']} WHERE n = ANY($1::bigint[]))"
-        f" DELETE FROM {t['vector']} WHERE n = ANY($1::bigint[])",
-        numbers,
-    )
+    # Two statements, in this order: a merge may be moving a vector from the one to the other. The first waits for it,
+    # the second then sees what it moved (stores/merging.py).
+    await session.execute(f"DELETE FROM {t['delta']} WHERE n = ANY($1::bigint[])", numbers)
+    await session.execute(f"DELETE FROM {t['vector']} WHERE n = ANY($1::bigint[])", numbers)
     gone = await session.fetch(
-        f"WITH gone AS (DELETE FROM {t['lexical']} WHERE n = ANY($1::bigint[]) RETURNING length, terms)"
-        " SELECT term, count(*) AS points, 0 AS words FROM gone, unnest(terms) AS term GROUP BY term"
-        " UNION ALL SELECT NULL, 0, coalesce(sum(length), 0) FROM gone",
-        numbers,
+        f"DELETE FROM {t['lexical']} WHERE n = ANY($1::bigint[]) RETURNING length, weights", numbers
     )
     sums.deleted.extend(row["id"] for row in rows)
     sums.points -= len(rows)
     for row in gone:
-        if row["term"] is None:
-            sums.words -= row["words"]
-        else:
-            sums.terms[row["term"]] -= row["points"]
+        sums.words -= row["length"]
+        sums.terms.subtract(lexicon.keys(row["weights"]))
 
 
 async def insert(session: Session, collection: Collection, writes: Sequence[Write], sums: Sums) -> None:
@@ -100,16 +98,15 @@ async def insert(session: Session, collection: Collection, writes: Sequence[Writ
     )
     await session.copy(
         SCHEMA, t.bare("lexical"),
-        ("n", "length", "terms", "counts"),
-        [
-            (n, write.words.length, list(write.words.counts), list(write.words.counts.values()))
-            for n, write in zip(numbers, writes, strict=True)
-        ],
+        ("n", "length", "terms", "weights"),
+        [(n, write.words.length, *lexicon.pack(write.words.counts)) for n, write in zip(numbers, writes, strict=True)],
     )  # fmt: skip
     for write in writes:
         sums.upserted.append(write.point.id)
         sums.words += write.words.length
-        sums.terms.update(write.words.counts.keys())
+        named = {lexicon.key(word): word for word in write.words.counts}
+        sums.names.update(named)
+        sums.terms.update(named.keys())
     sums.points += len(writes)
 
 
@@ -123,7 +120,7 @@ async def publish(session: Session, collection: Collection, sums: Sums) -> int:
     upserted = set(sums.upserted)
     # A point that was replaced is not told as deleted first.
     deleted = [one for one in sums.deleted if one not in upserted]
-    terms = {term: points for term, points in sums.terms.items() if points}
+    terms = {key: points for key, points in sums.terms.items() if points}
     seq: int = await session.value(
         f"""
         WITH h AS (
@@ -137,9 +134,10 @@ async def publish(session: Session, collection: Collection, sums: Sums) -> int:
             FROM h, unnest($2::text[] || $1::text[]) WITH ORDINALITY AS c (id, place)
         ), counted AS (
             -- Reads h, so that it comes after the lock: two writers can't wait for each other on words.
-            INSERT INTO {t["term"]} AS old (term, points)
-            SELECT term, points FROM h, unnest($6::text[], $7::int[]) AS w (term, points)
-            ON CONFLICT (term) DO UPDATE SET points = old.points + EXCLUDED.points
+            -- A word that is only taken away is there already, so its name does not matter.
+            INSERT INTO {t["term"]} AS old (key, word, points)
+            SELECT key, word, points FROM h, unnest($6::bytea[], $7::text[], $8::int[]) AS w (key, word, points)
+            ON CONFLICT (key) DO UPDATE SET points = old.points + EXCLUDED.points
         )
         SELECT seq FROM h
         """,
@@ -149,6 +147,7 @@ async def publish(session: Session, collection: Collection, sums: Sums) -> int:
         sums.documents,
         sums.words,
         list(terms),
+        [sums.names.get(key, "") for key in terms],
         list(terms.values()),
     )
     return seq

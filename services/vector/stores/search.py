@@ -5,7 +5,7 @@ ln(1 + (N - n + 0.5) / (n + 0.5)). Fusion by reciprocal rank (Cormack et al. 200
 
 The work of the lexical arm is bounded: points come in through the rarest words of the query, as many words as together
 occur in at most CANDIDATES points (the rarest word always, up to CANDIDATES of its points); the words left only add to
-the scores of those.
+the scores of those. When these are fewer than asked for, up to CANDIDATES points with any of the words join them.
 """
 # ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
 
@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.vector.model import Collection, Distance, ScoredPoint, Vector
+from services.vector.stores import lexicon
 from services.vector.stores.layout import OPERATORS, Layout
 from services.vector.stores.points import COLUMNS, point
 from services.vector.stores.postgres import Record, Session
@@ -46,12 +47,12 @@ async def lexical(
 ) -> list[ScoredPoint]:
     """The `k` best by BM25; points without any of the words are not found."""
     sql = f"""
-        WITH {_matching(collection, "$1")},
-        best AS (SELECT n, score AS lexical FROM matching ORDER BY score DESC, n LIMIT $2)
+        WITH {_matching(collection, "$1", "$2", _step(k))},
+        best AS (SELECT n, score AS lexical FROM matching ORDER BY score DESC, n LIMIT $3)
         SELECT lexical AS score, NULL::float8 AS dense, lexical, {_columns(collection, with_vector)}
         FROM best JOIN {Layout(collection.id)["point"]} p USING (n) ORDER BY lexical DESC, p.id
     """
-    return _found(await session.fetch(sql, list(terms), k), with_payload)
+    return _found(await session.fetch(sql, *_keys(terms), k), with_payload)
 
 
 async def hybrid(
@@ -67,17 +68,17 @@ async def hybrid(
     """The `k` best by the ranks that both searches give."""
     depth = _step(max(k, _DEPTH))
     sql = f"""
-        WITH {_near(collection, "$1", depth)}, {_matching(collection, "$2")},
+        WITH {_near(collection, "$1", depth)}, {_matching(collection, "$2", "$3", depth)},
         d AS (SELECT n, {_SCORES[collection.distance]} AS dense, row_number() OVER (ORDER BY distance, n) AS rank
               FROM near),
         l AS (SELECT n, score AS lexical, row_number() OVER (ORDER BY score DESC, n) AS rank
               FROM matching ORDER BY score DESC, n LIMIT {depth}),
         best AS (SELECT n, coalesce(1.0::float8 / ({RRF} + d.rank), 0) + coalesce(1.0::float8 / ({RRF} + l.rank), 0)
-                 AS score, d.dense, l.lexical FROM d FULL JOIN l USING (n) ORDER BY score DESC, n LIMIT $3)
+                 AS score, d.dense, l.lexical FROM d FULL JOIN l USING (n) ORDER BY score DESC, n LIMIT $4)
         SELECT score, dense, lexical, {_columns(collection, with_vector)}
         FROM best JOIN {Layout(collection.id)["point"]} p USING (n) ORDER BY score DESC, p.id
     """
-    return _found(await session.fetch(sql, vector, list(terms), k), with_payload)
+    return _found(await session.fetch(sql, vector, *_keys(terms), k), with_payload)
 
 
 def _near(collection: Collection, vector: str, k: int) -> str:
@@ -101,26 +102,35 @@ def _near(collection: Collection, vector: str, k: int) -> str:
             ) both_parts ORDER BY distance, n LIMIT {k})"""
 
 
-def _matching(collection: Collection, terms: str) -> str:
+def _matching(collection: Collection, keys: str, terms: str, k: int) -> str:
     """CTE `matching` (n, score): a bounded number of points with words of the query, scored by BM25."""
     t = Layout(collection.id)
     k1, b = f"{collection.k1}::float8", f"{collection.b}::float8"
     return f"""
         word AS MATERIALIZED (
-            SELECT term, ln(1 + (h.points - w.points + 0.5) / (w.points + 0.5)) AS idf,
+            SELECT q.term, w.key, ln(1 + (h.points - w.points + 0.5) / (w.points + 0.5))::float8 AS idf,
                    greatest(h.words, 1)::float8 / greatest(h.points, 1) AS average,
                    sum(w.points) OVER rarest AS reached, row_number() OVER rarest AS place
-            FROM {t["term"]} w, {t["head"]} h WHERE term = ANY({terms}::text[]) AND w.points > 0
-            WINDOW rarest AS (ORDER BY w.points, term)),
-        candidate AS MATERIALIZED (
-            SELECT n, length, terms, counts FROM {t["lexical"]}
+            FROM unnest({keys}::bytea[], {terms}::int[]) AS q (key, term) JOIN {t["term"]} w USING (key), {t["head"]} h
+            WHERE w.points > 0 WINDOW rarest AS (ORDER BY w.points, w.key)),
+        rare AS MATERIALIZED (
+            SELECT n, length, weights FROM {t["lexical"]}
             WHERE terms && (SELECT array_agg(term) FROM word WHERE reached <= {CANDIDATES} OR place = 1)
             LIMIT {CANDIDATES}),
+        more AS MATERIALIZED (
+            -- Only when the rare words alone do not fill the answer.
+            SELECT n, length, weights FROM {t["lexical"]}
+            WHERE terms && (SELECT coalesce(array_agg(term), '{{}}') FROM word
+                            WHERE (SELECT count(*) FROM rare) < {k}) LIMIT {CANDIDATES}),
+        candidate AS (SELECT * FROM rare UNION SELECT * FROM more),
         matching AS (
             SELECT n, sum(idf * count * ({k1} + 1) / (count + {k1} * (1 - {b} + {b} * length / average))) AS score
-            FROM (SELECT n, length, idf, average, counts[array_position(terms, term)]::float8 AS count
-                  FROM candidate, word) scored
-            WHERE count IS NOT NULL GROUP BY n)"""
+            FROM (SELECT n, length, idf, average, get_byte(weights, start + {lexicon.HASH_BYTES} - 1)::float8 AS count
+                  FROM (SELECT n, length, weights, idf, average, position(key IN weights) AS start
+                        -- Kept apart, so that the search for the word is done once.
+                        FROM candidate, word OFFSET 0) found
+                  WHERE start > 0 OFFSET 0) scored
+            GROUP BY n)"""
 
 
 def _columns(collection: Collection, with_vector: bool) -> str:
@@ -131,6 +141,11 @@ def _columns(collection: Collection, with_vector: bool) -> str:
         f"{COLUMNS}, coalesce((SELECT embedding FROM {t['delta']} e WHERE e.n = p.n),"
         f" (SELECT embedding FROM {t['vector']} e WHERE e.n = p.n)) AS embedding"
     )
+
+
+def _keys(terms: Sequence[str]) -> tuple[list[bytes], list[int]]:
+    keys = [lexicon.key(term) for term in terms]
+    return keys, [lexicon.number(key) for key in keys]
 
 
 def _step(k: int) -> int:

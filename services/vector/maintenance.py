@@ -1,0 +1,62 @@
+"""Keeps collections fast: moves new vectors under their index when there are many."""
+
+import asyncio
+import logging
+from contextlib import suppress
+from typing import Final
+
+from services.runtime.errors import CollectionNotFound, PergolaError
+from services.vector.model import Collection
+from services.vector.stores import collections, merging
+from services.vector.stores.layout import indexed
+from services.vector.stores.listener import Hints
+from services.vector.stores.postgres import Database
+
+log = logging.getLogger(__name__)
+
+_GATHER_SECONDS: Final = 2.0
+_EVERYTHING_SECONDS: Final = 300.0
+
+
+class Maintenance:
+    """Looks at collections soon after they change, and at all of them now and then."""
+
+    def __init__(self, database: Database, hints: Hints, delta_rows: int) -> None:
+        self._database = database
+        self._delta_rows = delta_rows
+        self._changed: set[str] = set()
+        self._some_changed = asyncio.Event()
+        hints.on("change", self._heard)
+
+    async def run(self) -> None:
+        """Works until cancelled."""
+        loop = asyncio.get_running_loop()
+        all_at = loop.time()
+        while True:
+            everything = loop.time() >= all_at
+            if everything:
+                all_at = loop.time() + _EVERYTHING_SECONDS
+            changed, self._changed = self._changed, set()
+            self._some_changed.clear()
+            try:
+                for collection in await collections.all_collections(self._database):
+                    if everything or str(collection.id) in changed:
+                        await self._tend(collection)
+            except PergolaError as error:
+                log.warning("collections were not tended: %s", error.reason)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(max(0.0, all_at - loop.time())):
+                    await self._some_changed.wait()
+            await asyncio.sleep(_GATHER_SECONDS)
+
+    async def _tend(self, collection: Collection) -> None:
+        if not indexed(collection):
+            return
+        with suppress(CollectionNotFound):
+            if await merging.waiting(self._database, collection, self._delta_rows):
+                await merging.merge(self._database, collection)
+
+    def _heard(self, key: str) -> None:
+        if key:
+            self._changed.add(key)
+            self._some_changed.set()

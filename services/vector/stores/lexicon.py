@@ -1,0 +1,42 @@
+"""How a passage's words are stored.
+
+For finding: `terms`, 32 bits of each word's hash, in an array under a GIN index. For scoring: `weights`, for each word
+48 bits of its hash and one byte with its count. PostgreSQL finds six bytes in such a string faster than an element in
+an array (0.2 µs against 1 µs for a passage of 85 words, which BM25 asks thousands of times a query). Two words with
+the same 32 bits make a candidate that scores nothing; with the same 48 bits, or across the border of two entries, they
+would be mistaken for each other about once in 10^12 comparisons.
+"""
+
+import functools
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+HASH_BYTES: Final = 6
+_MOST: Final = 255
+
+
+def pack(counts: Mapping[str, int]) -> tuple[list[int], bytes]:
+    """`terms` and `weights` of a passage with these words. A count beyond 255 says no more than 255."""
+    keys = [key(word) for word in counts]
+    weights = b"".join(
+        one + min(count, _MOST).to_bytes(1, "big") for one, count in zip(keys, counts.values(), strict=True)
+    )
+    return [number(one) for one in keys], weights
+
+
+def keys(weights: bytes) -> list[bytes]:
+    """The keys of the words in `weights`."""
+    size = HASH_BYTES + 1
+    return [weights[place : place + HASH_BYTES] for place in range(0, len(weights), size)]
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def key(word: str) -> bytes:
+    """The word's 48 bits."""
+    return hashlib.blake2b(word.encode(), digest_size=HASH_BYTES).digest()
+
+
+def number(hashed: bytes) -> int:
+    """The first 32 of them as PostgreSQL's int4."""
+    return int.from_bytes(hashed[:4], "big", signed=True)

@@ -1,0 +1,88 @@
+"""Moving vectors from the delta under the HNSW index, without standing in anybody's way.
+
+Readers see each vector in exactly one of the two tables, because they read both in one statement and a batch moves in
+one transaction. Writers only add to the delta; when they delete, they look into the delta first and into the index
+after that, and so find what a batch moved meanwhile. The work is done by the owner, one process at a time a collection.
+"""
+# ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
+
+import logging
+from typing import Final
+
+from services.vector.model import Collection
+from services.vector.stores import faults, layout
+from services.vector.stores.layout import SCHEMA, Layout
+from services.vector.stores.postgres import Database, Raw
+
+log = logging.getLogger(__name__)
+
+_LOCKS: Final = 0x7067
+"""First half of the advisory locks' numbers; the second is the collection's id."""
+_BATCH_INDEXED: Final = 200
+"""Vectors a transaction into a live index: a third of a second."""
+_BATCH_PLAIN: Final = 5_000
+
+
+async def waiting(database: Database, collection: Collection, limit: int) -> bool:
+    """Whether the delta holds more than `limit` vectors.
+
+    Raises CollectionNotFound.
+    """
+    t = Layout(collection.id)
+    async with database.session() as session:
+        found: int = await session.value(
+            f"SELECT count(*) FROM (SELECT FROM {t['delta']} LIMIT $1::bigint + 1) d", limit
+        )
+    return found > limit
+
+
+async def merge(database: Database, collection: Collection) -> int:
+    """Moves what is in the delta now, and builds the index if there is none; returns how many vectors were moved.
+
+    Does nothing where another process is at it. Raises StoreUnavailable, CollectionNotFound.
+    """
+    async with database.owner_connection() as connection:
+        with faults.translated():
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", _LOCKS, collection.id % 2**31):
+                return 0
+            # The lock goes with the connection.
+            ready = await _index_ready(connection, collection)
+            moved = await _move(connection, collection, _BATCH_INDEXED if ready else _BATCH_PLAIN)
+            if not ready:
+                await connection.execute(layout.index(collection))
+                await connection.execute(f"ANALYZE {Layout(collection.id)['vector']}")
+                log.info("an index was built", extra={"collection": collection.id, "vectors": moved})
+            return moved
+
+
+async def _index_ready(connection: Raw, collection: Collection) -> bool:
+    """Whether the index is there; removes what an interrupted build left."""
+    name = Layout(collection.id).bare("hnsw")
+    valid = await connection.fetchval(
+        "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
+        SCHEMA,
+        name,
+    )
+    if valid is False:
+        await connection.execute(f"DROP INDEX CONCURRENTLY {SCHEMA}.{name}")
+    return bool(valid)
+
+
+async def _move(connection: Raw, collection: Collection, batch: int) -> int:
+    t = Layout(collection.id)
+    last = await connection.fetchval(f"SELECT max(n) FROM {t['delta']}")
+    moved = 0
+    while last is not None:
+        count = await connection.fetchval(
+            f"WITH b AS (DELETE FROM {t['delta']} WHERE n IN"
+            f" (SELECT n FROM {t['delta']} WHERE n <= $1 ORDER BY n LIMIT $2 FOR UPDATE SKIP LOCKED)"
+            f" RETURNING n, embedding), i AS (INSERT INTO {t['vector']} SELECT n, embedding FROM b)"
+            " SELECT count(*) FROM b",
+            last,
+            batch,
+        )
+        moved += count
+        if count < batch:
+            break
+    return moved
