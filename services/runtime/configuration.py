@@ -1,6 +1,7 @@
-"""docs/configuration.md, written from the settings classes: `python -m services.runtime.configuration [--check]`.
+"""The pages that are made from code: `python -m services.runtime.configuration [--check]`.
 
-`--check` writes nothing and exits with 1 when the page does not say what the classes say.
+docs/configuration.md from the settings classes, and the table of errors in docs/runtime.md from the error tree.
+`--check` writes nothing and exits with 1 when a page does not say what the code says.
 """
 
 import argparse
@@ -15,9 +16,10 @@ from typing import Any, Final, Literal
 
 import msgspec
 
+from services.runtime.errors.tree import leaves
 from services.runtime.settings import Secret, ServiceSettings, Settings, base_type, is_secret, metas
 
-PAGE: Final = Path(__file__).resolve().parents[2] / "docs" / "configuration.md"
+DOCS: Final = Path(__file__).resolve().parents[2] / "docs"
 
 _MODULES: Final = {
     "cache": "services.cache.settings",
@@ -161,19 +163,51 @@ def _shown(default: Any) -> str:
     return f"`{default}`"
 
 
+def errors_table() -> str:
+    """The error tree as Markdown, in the order in which it is drawn."""
+    rows = [
+        f"| `{leaf.reason}` | {leaf.code.name} | {leaf.http_status} | {' '.join((leaf.__doc__ or '').split())} |"
+        for leaf in leaves()
+    ]
+    return "\n".join(["| reason | gRPC code | HTTP | when |", "|---|---|---|---|", *rows])
+
+
+def runtime_page(current: str) -> str:
+    """docs/runtime.md with the table of errors between its two marks.
+
+    Raises:
+        ValueError: the marks are missing.
+    """
+    before, begin, rest = current.partition(_BEGIN)
+    _, end, after = rest.partition(_END)
+    if not begin or not end:
+        raise ValueError(f"docs/runtime.md must hold {_BEGIN} and {_END}")
+    return f"{before}{begin}\n\n{errors_table()}\n\n{end}{after}"
+
+
+_BEGIN: Final = "<!-- The tree as a table, written by `python -m services.runtime.configuration`. -->"
+_END: Final = "<!-- End of the table. -->"
+
+
 def main(arguments: list[str] | None = None) -> int:
-    """Write the page, or with `--check` compare it; the exit code."""
+    """Write the pages, or with `--check` compare them; the exit code."""
     parser = argparse.ArgumentParser(prog="python -m services.runtime.configuration", description=__doc__)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if the page is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 if a page is out of date")
     asked = parser.parse_args(arguments)
-    wanted = page()
-    if not asked.check:
-        PAGE.write_text(wanted, encoding="utf-8")
-        return 0
-    if PAGE.exists() and PAGE.read_text(encoding="utf-8") == wanted:
-        return 0
-    print(f"{PAGE.name} is out of date; run python -m services.runtime.configuration", file=sys.stderr)
-    return 1
+    runtime = (DOCS / "runtime.md").read_text(encoding="utf-8")
+    stale = []
+    for name, wanted in (("configuration.md", page()), ("runtime.md", runtime_page(runtime))):
+        file = DOCS / name
+        if file.exists() and file.read_text(encoding="utf-8") == wanted:
+            continue
+        if asked.check:
+            stale.append(f"docs/{name}")
+        else:
+            file.write_text(wanted, encoding="utf-8")
+    if stale:
+        print(f"out of date: {', '.join(stale)}; run python -m services.runtime.configuration", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class Policy:
     deadline: float | None = DEFAULT_DEADLINE
     """Seconds given to a call that brings no deadline; None = none at all (feeds that are watched)."""
     validate: bool = True
-    """False: the handler validates item by item (`services.runtime.server.validation.violations`) and answers per item."""
+    """False: the handler validates item by item (`violations` of `server/validation.py`) and answers per item."""
     open: bool = False
     """True: anyone may call it without credentials (health)."""
     in_band: "Callable[[ErrorFields], Message] | None" = None

@@ -7,7 +7,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import uvloop
 from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
@@ -31,6 +31,9 @@ from services.runtime.telemetry.tracing import tracer
 __all__ = ["Assemble", "Running", "Runtime", "Servicer", "main", "serving"]
 
 log = logging.getLogger(__name__)
+
+_LAST_WORDS: Final = 0.5
+"""Seconds before the end of the grace in which the calls that are left are told so."""
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -80,7 +83,9 @@ class Running:
         if notice > 0:
             await asyncio.sleep(notice)
         self._interceptor.end_feeds()
+        last_words = asyncio.get_running_loop().call_later(max(0.0, grace - _LAST_WORDS), self._interceptor.end_all)
         await self._server.stop(grace)
+        last_words.cancel()
 
     @property
     def calls(self) -> int:

@@ -4,10 +4,9 @@
     ├── InvalidArgument 400 ─── InvalidPageToken, InvalidVector, DimensionMismatch, InvalidCypher
     ├── Unauthenticated 401
     ├── PermissionDenied 403 ── RoleRequired, TenantForbidden, CypherReadOnly
-    ├── NotFound 404 ────────── CollectionNotFound, DocumentNotFound, JobNotFound, ModelNotFound, GraphNotFound,
-    │                           RouteNotFound
+    ├── NotFound 404 ────────── CollectionNotFound, JobNotFound, ModelNotFound
     ├── AlreadyExists 409 ───── CollectionExists, RequestIdReused
-    ├── FailedPrecondition 409  CypherNeedsIsolation, JobNotFinished, CursorMismatch
+    ├── FailedPrecondition 409  CypherNeedsIsolation, CursorMismatch
     ├── Aborted 409
     ├── ResourceExhausted 429 ─ RateLimited, TooManyRows, PayloadTooLarge 413 ── ValueTooLarge
     ├── DeadlineExceeded 504
@@ -134,24 +133,12 @@ class CollectionNotFound(NotFound):
     """No collection has this name."""
 
 
-class DocumentNotFound(NotFound):
-    """No document of the collection has this id."""
-
-
 class JobNotFound(NotFound):
     """No job has this id, or it was finished longer ago than jobs are kept."""
 
 
 class ModelNotFound(NotFound):
     """No model has this name."""
-
-
-class GraphNotFound(NotFound):
-    """No graph has this name."""
-
-
-class RouteNotFound(NotFound):
-    """No route or method has this path."""
 
 
 class AlreadyExists(PergolaError, code=StatusCode.ALREADY_EXISTS, http_status=409):
@@ -172,10 +159,6 @@ class FailedPrecondition(PergolaError, code=StatusCode.FAILED_PRECONDITION, http
 
 class CypherNeedsIsolation(FailedPrecondition):
     """Raw Cypher needs a store that keeps tenants in databases of their own."""
-
-
-class JobNotFinished(FailedPrecondition):
-    """The job still runs."""
 
 
 class CursorMismatch(FailedPrecondition):

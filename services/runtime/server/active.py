@@ -37,7 +37,19 @@ class Method:
 class Active(Scope):
     """A call from its arrival to its status. Only the event loop touches it."""
 
-    __slots__ = ("caller", "face", "headers", "method", "request_id", "span", "started", "task", "timer", "verdict")
+    __slots__ = (
+        "caller",
+        "face",
+        "headers",
+        "method",
+        "request_id",
+        "span",
+        "started",
+        "task",
+        "tenant",
+        "timer",
+        "verdict",
+    )
 
     call: Call
 
@@ -53,6 +65,7 @@ class Active(Scope):
         face = headers.get("x-pergola-face")
         self.face: str = face if face in FACES else "grpc"
         self.caller: Caller | None = None
+        self.tenant = ""
         self.span: SpanHandle | None = None
         self.task: asyncio.Task[Any] | None = None
         self.timer: asyncio.TimerHandle | None = None

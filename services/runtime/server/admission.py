@@ -37,7 +37,7 @@ class Admission:
         active.caller = caller
         if method.role not in caller.granted:
             raise RoleRequired(f"{method.name} needs the role {method.role}", metadata={"role": str(method.role)})
-        tenant = caller.tenant(None if method.policy.open else headers.get("x-pergola-tenant"))
+        tenant = active.tenant = caller.tenant(None if method.policy.open else headers.get("x-pergola-tenant"))
         key = headers.get("idempotency-key", "")
         if key and not _IDEMPOTENCY_KEY.match(key):
             text = "1 to 128 visible ASCII characters"

@@ -214,9 +214,8 @@ class Interceptor(grpc.GenericRpcHandler):
         method, seconds = active.method, monotonic() - active.started
         method.stats.in_flight -= 1
         method.stats.finished(code, seconds)
-        tenant = active.call.tenant if active.caller is not None and hasattr(active, "call") else ""
         if active.span is not None:
-            active.span.end(code, {"pergola.tenant": tenant, "pergola.request_id": active.request_id})
+            active.span.end(code, {"pergola.tenant": active.tenant, "pergola.request_id": active.request_id})
         level = logging.WARNING if code in _FAULTS else logging.INFO
         if (method.policy.open and code in ("OK", "CANCELLED")) or not self._access_log.wants(level):
             return
@@ -224,7 +223,7 @@ class Interceptor(grpc.GenericRpcHandler):
             "method": method.path,
             "code": code,
             "ms": round(seconds * 1000, 2),
-            "tenant": tenant,
+            "tenant": active.tenant,
             "caller": active.caller.name if active.caller else "",
             "request_id": active.request_id,
             "face": active.face,
@@ -242,6 +241,11 @@ class Interceptor(grpc.GenericRpcHandler):
         for active in list(self._running):
             if active.timer is None and active.caller is not None:
                 active.end(Draining("this process is shutting down; connect again and continue from your cursor"))
+
+    def end_all(self) -> None:
+        """At the end of a drain's grace: who is still waiting is told why, before the connection goes."""
+        for active in list(self._running):
+            active.end(Draining("this process is shutting down and could not wait any longer; try again"))
 
     def recheck(self, callers: Callers) -> None:
         """After a change of the callers file: end the calls of those who lost their rights."""

@@ -4,6 +4,7 @@ Lines are collected for one turn of the event loop and written together: under l
 """
 
 import asyncio
+import functools
 import logging
 import sys
 import threading
@@ -83,7 +84,13 @@ class JsonHandler(logging.Handler):
 def timestamp(seconds: float | None = None) -> str:
     """RFC 3339 in UTC with milliseconds."""
     now = time.time() if seconds is None else seconds
-    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(now)) + f".{int(now % 1 * 1000):03d}Z"
+    return f"{_second(int(now))}.{int(now % 1 * 1000):03d}Z"
+
+
+@functools.lru_cache(maxsize=2)
+def _second(whole: int) -> str:
+    """Most lines share their second with the line before."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(whole))
 
 
 def configure(service: str, level: str) -> LogSink:

@@ -12,7 +12,7 @@ from services.runtime.errors import Draining, from_rpc
 from services.runtime.settings import ServiceSettings
 from services.runtime.start import serving
 from tests.integration.runtime.conftest import Door
-from tests.integration.runtime.echo import Echo, Log, pb, pb_grpc, run, servicer
+from tests.integration.runtime.echo import Echo, Log, failure, pb, pb_grpc, run, servicer
 
 SERVING, NOT_SERVING = health_pb2.HealthCheckResponse.SERVING, health_pb2.HealthCheckResponse.NOT_SERVING
 
@@ -75,6 +75,29 @@ async def test_a_running_call_is_finished_and_a_feed_is_told() -> None:
 
 async def _text(call: Any) -> str:
     return str((await call).text)
+
+
+async def test_who_waits_to_the_end_of_the_grace_is_told_why(door: Door) -> None:
+    waiting = asyncio.ensure_future(failure(door.stub.Read(pb.EchoRequest(text="wait"))))
+    await door.echo.reached(1)
+    await door.running.drain(notice=0, grace=0.6)
+    assert isinstance(from_rpc(await waiting, "echo"), Draining)
+
+
+async def test_a_feed_outlives_its_connections_age() -> None:
+    echo = Echo()
+    async with (
+        run(echo, max_connection_age_seconds=0.3) as running,
+        grpc.aio.insecure_channel(running.address) as channel,
+    ):
+        stub = pb_grpc.EchoServiceStub(channel)
+        feed = stub.Watch(pb.EchoRequest(text=""))
+        assert (await feed.read()).text == "watching"
+        # The server asks the client to leave; the client finds a new connection for its next call.
+        await asyncio.wait_for(channel.wait_for_state_change(grpc.ChannelConnectivity.READY), 10)
+        assert (await stub.Read(pb.EchoRequest(text="a"))).text == "a"
+        assert not feed.done()
+        feed.cancel()
 
 
 async def test_health_follows_the_life_of_the_process(door: Door) -> None:

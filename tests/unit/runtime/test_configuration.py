@@ -26,15 +26,18 @@ def test_every_setting_says_what_it_is() -> None:
             assert len(row.rsplit("|", 2)[1].strip()) > 10, row
 
 
-def test_the_page_is_up_to_date() -> None:
+def test_the_pages_are_up_to_date() -> None:
     assert configuration.main(["--check"]) == 0, "run python -m services.runtime.configuration"
 
 
 def test_check_notices_a_page_that_is_not(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(configuration, "PAGE", tmp_path / "configuration.md")
+    text = (configuration.DOCS / "runtime.md").read_text()
+    (tmp_path / "runtime.md").write_text(text.replace("RATE_LIMITED", "RATE"))
+    monkeypatch.setattr(configuration, "DOCS", tmp_path)
     assert configuration.main(["--check"]) == 1
-    assert "out of date" in capsys.readouterr().err
+    assert "docs/configuration.md, docs/runtime.md" in capsys.readouterr().err
     assert configuration.main([]) == 0
     assert configuration.main(["--check"]) == 0
+    assert (tmp_path / "runtime.md").read_text() == text
