@@ -1,8 +1,8 @@
 -- The last word on an answer. A call that failed before its first message carries the error body that the service has
 -- prepared for the caller's face, and its HTTP status, as trailing metadata, which the transcoder turns into headers:
--- they are swapped in here. And where the contract says that one field of the response is the JSON answer
--- (`response_body`), the object around it is taken off. Last, the Connect bridge leaves the message of an error as gRPC
--- encodes it (`%C3%B8`); it is decoded here.
+-- they are swapped in here; a call that gRPC itself ended gets a body of the same shape. Where the contract says that one
+-- field of the response is the JSON answer (`response_body`), the object around it is taken off. And the Connect bridge
+-- leaves the message of an error as gRPC encodes it (`%C3%B8`); it is decoded here.
 
 -- Waiting for the body ends the life of every object taken before: each function takes the headers again after it.
 
@@ -25,6 +25,7 @@ local function unwrap(handle, field)
   end
 end
 
+-- One byte of a percent-encoded gRPC message as it stands inside a JSON string.
 local function decode_byte(digits)
   local byte = tonumber(digits, 16)
   if byte < 0x20 then
@@ -59,23 +60,52 @@ local INTERNAL = {
   "grpc-accept-encoding", "grpc-encoding", "grpc-retry-pushback-ms",
 }
 
-local function finish_json(handle, headers, field)
-  local prepared = headers:get("x-pergola-error")
-  local status = headers:get("x-pergola-http-status")
+local CODES = {
+  "CANCELLED", "UNKNOWN", "INVALID_ARGUMENT", "DEADLINE_EXCEEDED", "NOT_FOUND", "ALREADY_EXISTS", "PERMISSION_DENIED",
+  "RESOURCE_EXHAUSTED", "FAILED_PRECONDITION", "ABORTED", "OUT_OF_RANGE", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE",
+  "DATA_LOSS", "UNAUTHENTICATED",
+}
+
+-- Gives the shape of its door to the error of a call that gRPC itself ended, so that no service could prepare one. The
+-- transcoder has made {"code": 4, "message": "…", "details": […]} of it, with gRPC's number.
+local function shape_error(handle, face, http_status)
+  local body = handle:body(true)
+  local code, message = body:getBytes(0, body:length()):match('^{"code":(%d+),"message":(".*"),"details":%[')
+  if code == nil then
+    return
+  end
+  local name = CODES[tonumber(code)] or "UNKNOWN"
+  local request_id = handle:streamInfo():dynamicMetadata():get("pergola").request_id
+  local text
+  if face == "openai" then
+    text = string.format('{"error": {"message": %s, "type": "%s", "param": null, "code": "%s", "request_id": "%s"}}',
+      message, tonumber(http_status) < 500 and "invalid_request_error" or "server_error", name:lower(), request_id)
+  else
+    text = string.format('{"error": {"code": %s, "status": "%s", "reason": "%s", "message": %s, "request_id": "%s"}}',
+      http_status, name, name, message, request_id)
+  end
+  handle:headers():replace("content-length", tostring(body:setBytes(text)))
+end
+
+local function finish_json(handle, headers, context)
+  local prepared, prepared_status = headers:get("x-pergola-error"), headers:get("x-pergola-http-status")
   for _, name in ipairs(INTERNAL) do
     headers:remove(name)
   end
-  if prepared ~= nil and status ~= nil and status:match("^[45]%d%d$") then
-    swap_error(handle, prepared, status)
-  elseif field ~= nil and headers:get(":status") == "200" then
-    unwrap(handle, field)
+  local status = headers:get(":status")
+  if prepared ~= nil and prepared_status ~= nil and prepared_status:match("^[45]%d%d$") then
+    swap_error(handle, prepared, prepared_status)
+  elseif status:match("^[45]") then
+    shape_error(handle, context:get("face"), status)
+  elseif context:get("unwrap") ~= nil and status == "200" then
+    unwrap(handle, context:get("unwrap"))
   end
 end
 
 function envoy_on_response(handle)
   local context = handle:filterContext()
   if context:get("face") ~= nil then
-    finish_json(handle, handle:headers(), context:get("unwrap"))
+    finish_json(handle, handle:headers(), context)
   elseif context:get("door") == "grpc" then
     finish_grpc(handle, handle:headers())
   end

@@ -148,14 +148,21 @@ end
 local function admit(handle)
   local headers = handle:headers()
   local context = handle:filterContext()
-  handle:streamInfo():dynamicMetadata():set("pergola", "door", context:get("door"))
+  local metadata = handle:streamInfo():dynamicMetadata()
   keep_request_id(headers)
-  if context:get("door") == "health" then
+  metadata:set("pergola", "request_id", headers:get("x-request-id"))
+  local door = context:get("door")
+  if door == nil then
+    -- No route at all: a CONNECT, which has no path.
+    return 404, "There is no such route; docs/gateway.md lists them."
+  end
+  metadata:set("pergola", "door", door)
+  if door == "health" then
     return nil
   end
   if context:get("face") ~= nil then
     headers:replace("x-pergola-face", context:get("face"))
-  elseif context:get("door") == "websocket" then
+  elseif door == "websocket" then
     -- The edge takes only what came through these checks: a page can reach its port, but not set this header.
     headers:replace("x-pergola-door", "websocket")
   end

@@ -47,7 +47,10 @@ async def test_tls_towards_services() -> None:
         async with envoy(by_address, ready=False) as gateway, aiohttp.ClientSession(gateway.url) as session:
             await until(session, "/api/collections", 200)
         stranger = environ(running.address, tls_peer_ca_file=str(CA), tls_peer_name="elsewhere.test")
-        async with envoy(stranger, ready=False) as gateway, aiohttp.ClientSession(gateway.url) as session:
-            async with session.get("/api/collections") as response:
-                assert response.status == 503
-                assert (await response.json())["error"]["reason"] == "PEER_UNAVAILABLE"
+        async with (
+            envoy(stranger, ready=False) as gateway,
+            aiohttp.ClientSession(gateway.url) as session,
+            session.get("/api/collections") as response,
+        ):
+            assert response.status == 503
+            assert (await response.json())["error"]["reason"] == "PEER_UNAVAILABLE"

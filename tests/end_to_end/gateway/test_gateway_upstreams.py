@@ -7,6 +7,7 @@ from typing import Any
 import aiohttp
 import grpc
 import pytest
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 
 from pergola.chat.v1 import chat_pb2, chat_pb2_grpc
 from pergola.vector.v1 import collection_pb2, collection_pb2_grpc
@@ -115,9 +116,9 @@ async def test_a_service_that_falls_silent_is_given_up_after_the_deadline() -> N
             took = asyncio.get_running_loop().time() - started
             assert 0.5 <= took <= 0.5 + 0.2 + bounds.AFTER_DEADLINE
             async with grpc.aio.insecure_channel(gateway.address, options=[("grpc.enable_http_proxy", 0)]) as channel:
+                # Without a deadline of gRPC's own, so that the answer is the gateway's.
+                stub = collection_pb2_grpc.CollectionServiceStub(channel)
                 with pytest.raises(grpc.aio.AioRpcError) as raised:
-                    # Without a deadline of gRPC's own, so that the answer is the gateway's.
-                    stub = collection_pb2_grpc.CollectionServiceStub(channel)
                     await stub.ListCollections(collection_pb2.ListCollectionsRequest())
                 assert raised.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
             proxy.release()
@@ -160,3 +161,56 @@ async def test_identity_is_the_services_business() -> None:
             async with session.get("/api/collections", headers={"authorization": "Bearer abc"}) as response:
                 assert response.status == 200
         assert book.last.metadata["authorization"] == "Bearer abc"
+
+
+MESSAGE = 'over: "søren" 100% \\ <b>\n🌿'
+
+
+def ends(service: str, method: str, code: grpc.StatusCode) -> grpc.GenericRpcHandler:
+    """A method that ends as gRPC itself ends calls, without the runtime's say."""
+
+    async def end(_: bytes, context: grpc.aio.ServicerContext[bytes, bytes]) -> bytes:
+        await context.abort(code, MESSAGE)
+
+    return grpc.method_handlers_generic_handler(service, {method: grpc.unary_unary_rpc_method_handler(end)})
+
+
+async def test_an_error_of_grpc_itself_has_the_shape_of_its_door() -> None:
+    server = grpc.aio.server()
+    states = health.aio.HealthServicer()
+    await states.set("", health_pb2.HealthCheckResponse.SERVING)
+    health_pb2_grpc.add_HealthServicer_to_server(states, server)
+    server.add_generic_rpc_handlers(
+        [
+            ends("pergola.vector.v1.CollectionService", "ListCollections", grpc.StatusCode.DEADLINE_EXCEEDED),
+            ends("pergola.chat.v1.OpenAIService", "ListModels", grpc.StatusCode.RESOURCE_EXHAUSTED),
+        ]
+    )
+    port = server.add_insecure_port("127.0.0.1:0")
+    await server.start()
+    try:
+        async with (
+            envoy(environ(f"127.0.0.1:{port}"), ready=False) as gateway,
+            aiohttp.ClientSession(gateway.url) as session,
+        ):
+            await until(session, "/api/collections", 504)
+            async with session.get("/api/collections", headers={"x-request-id": "bare-1"}) as response:
+                assert response.status == 504
+                assert (await response.json())["error"] == {
+                    "code": 504,
+                    "status": "DEADLINE_EXCEEDED",
+                    "reason": "DEADLINE_EXCEEDED",
+                    "message": MESSAGE,
+                    "request_id": "bare-1",
+                }
+            async with session.get("/v1/models", headers={"x-request-id": "bare-2"}) as response:
+                assert response.status == 429
+                assert (await response.json())["error"] == {
+                    "message": MESSAGE,
+                    "type": "invalid_request_error",
+                    "param": None,
+                    "code": "resource_exhausted",
+                    "request_id": "bare-2",
+                }
+    finally:
+        await server.stop(None)
