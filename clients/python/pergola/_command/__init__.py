@@ -1,0 +1,1 @@
+"""The `pergola` command: one module a subcommand, `main` chooses, `output` writes."""
