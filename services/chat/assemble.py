@@ -35,7 +35,7 @@ async def assemble(settings: ChatSettings, runtime: Runtime[ChatSettings]) -> As
         body_bytes=settings.provider_body_bytes,
     )
     retrieving = Retrieving(
-        GraphFinder(runtime.connect("graph"), settings.retrieval_seconds),
+        GraphFinder(runtime.connect("graph"), settings.retrieval_seconds / 2),
         VectorFinder(runtime.connect("vector"), settings.retrieval_seconds),
     )
     answers = ExactAnswers(CacheAnswers(runtime.connect("cache"), settings.kept_answer_seconds))
@@ -55,7 +55,7 @@ async def assemble(settings: ChatSettings, runtime: Runtime[ChatSettings]) -> As
                 chat.SERVICE,
                 chat.ChatHandlers(answering, pace, settings.conversation_chars),
                 chat_pb2_grpc.add_ChatServiceServicer_to_server,
-                chat.POLICIES,
+                chat.policies(settings.stream_deadline_seconds),
             ),
             Servicer(
                 openai.SERVICE,

@@ -1,5 +1,6 @@
 """What chat tells Prometheus about its answers."""
 
+import logging
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,7 +9,9 @@ from typing import Final
 from prometheus_client import CollectorRegistry, Counter, Histogram
 
 from services.providers.chat_model import Usage
-from services.runtime.errors import PergolaError
+from services.runtime.errors import PergolaError, Upstream
+
+log = logging.getLogger(__name__)
 
 _SECONDS: Final = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -33,12 +36,15 @@ class Meters:
 
     @contextmanager
     def answer(self, model: str) -> Iterator["AnswerMeter"]:
-        """Counts one answer; an error, or leaving before `finished`, decides the outcome."""
+        """Counts one answer; an error, or leaving before `finished`, decides the outcome. A provider's failure is
+        logged, because its operator has to know."""
         meter = AnswerMeter(self, model)
         try:
             yield meter
         except PergolaError as error:
             meter.outcome = error.reason.lower()
+            if isinstance(error, Upstream):
+                log.warning("provider failed", extra={"model": model, "reason": error.reason, **error.metadata})
             raise
         except Exception:
             meter.outcome = "internal"

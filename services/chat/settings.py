@@ -34,7 +34,12 @@ class ChatSettings(ServiceSettings, frozen=True, kw_only=True):
     provider_body_bytes: Annotated[
         int, Meta(ge=1024, description="Largest answer of a model that is not streamed, in bytes.")
     ] = 16 * 1024 * 1024
-    retrieval_seconds: Annotated[float, Meta(gt=0, description="Longest wait for passages.")] = 10.0
+    retrieval_seconds: Annotated[
+        float,
+        Meta(
+            gt=0, description="Longest wait for passages. The graph service has half of it, then search alone serves."
+        ),
+    ] = 10.0
     passage_chars: Annotated[
         int, Meta(ge=1000, description="Characters of a prompt that passages may take; those beyond are left out.")
     ] = 24_000

@@ -1,5 +1,6 @@
 """A chat service in this process, and neighbours for it that say what a test wants: real gRPC servers, tiny ones."""
 
+import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator, Mapping
@@ -36,6 +37,7 @@ class Neighbours(
     """What the vector service finds, by collection."""
     degraded: str = ""
     graph_fails: grpc.StatusCode | None = None
+    graph_hangs: bool = False
     vector_fails: grpc.StatusCode | None = None
     cache_fails: grpc.StatusCode | None = None
     kept: dict[str, bytes] = field(default_factory=dict)
@@ -46,6 +48,8 @@ class Neighbours(
         self.retrieved.append(request)
         if self.graph_fails is not None:
             await context.abort(self.graph_fails, "as told")
+        if self.graph_hangs:
+            await asyncio.Event().wait()
         found = self.passages[: request.k]
         return retrieval_pb2.RetrieveResponse(passages=found, degraded=self.degraded)
 

@@ -17,12 +17,18 @@ from services.runtime.policy import Policy, Role
 from services.runtime.server.validation import invalid, violations
 
 SERVICE: Final = "pergola.chat.v1.ChatService"
-POLICIES: Final = {
-    "Chat": Policy(role=Role.READER),
-    "StreamChat": Policy(role=Role.READER, in_band=translate.error_response),
-    # A conversation lasts as long as its window is open. Each input is checked by itself: a wrong one ends its turn.
-    "Converse": Policy(role=Role.READER, deadline=None, validate=False),
-}
+
+
+def policies(stream_deadline: float) -> dict[str, Policy]:
+    """The policies of the service; `stream_deadline` is the setting."""
+    return {
+        # A model takes as long for a whole answer as for a streamed one.
+        "Chat": Policy(role=Role.READER, deadline=stream_deadline),
+        "StreamChat": Policy(role=Role.READER, in_band=translate.error_response),
+        # A conversation lasts as long as its window is open. Each input is checked by itself, so that a wrong one ends
+        # its turn only.
+        "Converse": Policy(role=Role.READER, deadline=None, validate=False),
+    }
 
 
 class ChatHandlers(chat_pb2_grpc.ChatServiceServicer):

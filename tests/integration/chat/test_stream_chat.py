@@ -1,5 +1,6 @@
 """StreamChat and Chat: events, grounding, and the model `extractive`."""
 
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -8,6 +9,8 @@ import pytest
 from pergola.chat.v1 import chat_pb2
 from tests.fakes.provider import FakeProvider
 from tests.fakes.script import Script
+from tests.integration.runtime import callers
+from tests.support import chat
 from tests.support.cache import reason
 from tests.support.chat import ChatDoor, Neighbours, passage, point, question, violated
 
@@ -164,3 +167,38 @@ async def test_an_unknown_model_is_not_found(door: ChatDoor) -> None:
     assert error.value.code() is grpc.StatusCode.NOT_FOUND
     assert reason(error.value) == "MODEL_NOT_FOUND"
     assert "extractive" in (error.value.details() or "")
+
+
+async def test_a_graph_service_that_hangs_is_not_waited_for(provider: FakeProvider, neighbours: Neighbours) -> None:
+    neighbours.graph_hangs = True
+    neighbours.points = {"docs": [point(1, "Trellises hold vines.", 0.03)]}
+    addresses = chat.neighbours_at(neighbours.address)
+    async with chat.chat_service(addresses, retrieval_seconds="1") as door:
+        events = await door.stream("extractive", "What do trellises hold?", retrieval=DOCS)
+    assert "Trellises hold vines. [1]" in text(events)
+    assert "graph service does not answer" in events[-1].done.degraded
+    # Half of the caller's time is left for search, however long the setting is.
+    async with chat.chat_service(addresses, retrieval_seconds="60") as door:
+        asked = chat_pb2.ChatRequest(input=question("What do trellises hold?", model="extractive", retrieval=DOCS))
+        response = await door.chat.Chat(asked, timeout=2.0)
+    assert "Trellises hold vines. [1]" in response.message.content
+
+
+async def test_a_reader_may_ask_and_a_stranger_may_not(
+    neighbours: Neighbours, tmp_path: Path, provider: FakeProvider
+) -> None:
+    file = callers.write(tmp_path / "callers.json")
+    addresses = chat.neighbours_at(neighbours.address)
+    models = chat.fake_models(provider)
+    key = callers.KEYS["service"]
+    async with chat.chat_service(addresses, models, callers_file=str(file), service_key=key) as door:
+        asked = chat_pb2.ChatRequest(input=question("Hello?", model="fake/any"))
+        response = await door.chat.Chat(asked, metadata=callers.bearer("reader"))
+        assert response.message.content == "Hello, world."
+        for metadata, code in (
+            ((), grpc.StatusCode.UNAUTHENTICATED),
+            (callers.bearer("reader", tenant="globex"), grpc.StatusCode.PERMISSION_DENIED),
+        ):
+            with pytest.raises(grpc.aio.AioRpcError) as error:
+                await door.chat.Chat(asked, metadata=metadata)
+            assert error.value.code() is code
