@@ -107,11 +107,16 @@ class Paced(Generic[T]):
         self._arrived.clear()
 
     async def _pump(self) -> None:
+        first = True
         try:
             async with aclosing(self._source) as source:
                 async for item in source:
                     self._waiting.append(item)
                     self._arrived.set()
+                    if first:
+                        # A source that never waits would otherwise keep the reader from its first piece.
+                        first = False
+                        await asyncio.sleep(0)
                     if isinstance(item, str | bytes):
                         self._size += len(item)
                     if self._size > CAPACITY:

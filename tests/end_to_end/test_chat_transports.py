@@ -108,6 +108,42 @@ async def test_the_passages_reach_a_model(suite: Suite, collection: str, suite_p
     assert DOCUMENTS[0] in system
 
 
+async def test_a_kept_answer_until_a_document_changes(
+    suite: Suite, http: aiohttp.ClientSession, collection: str, suite_provider: FakeProvider
+) -> None:
+    model = suite_provider.script(uuid.uuid4().hex, Script(chunks=["Babbage [1]."]))
+    wish = {"mode": "vector", "collections": [collection]}
+    question = asked(f"fake/{model}", wish) | {"cache": "exact"}
+
+    async def ask() -> Any:
+        async with http.post(f"{suite.gateway}/api/chat", json=question) as response:
+            assert response.status == 200, await response.text()
+            return await response.json()
+
+    first, again = await ask(), await ask()
+    assert (first["done"]["cached"], again["done"]["cached"]) == (False, True)
+    assert again["message"] == first["message"]
+    assert again["citations"] == first["citations"]
+    more = {"collection": collection, "documents": ["The Analytical Engine was designed with a mill and a store."]}
+    async with http.post(f"{suite.gateway}/api/rag/build", json=more) as response:
+        task = (await response.json())["task_id"]
+    async with http.get(f"{suite.gateway}/api/jobs/{task}/watch") as response:
+        await response.read()
+    assert not (await ask())["done"]["cached"]
+    assert len(suite_provider.requests(model)) == 2
+
+
+async def test_a_frozen_graph_service_is_done_without(
+    suite: Suite, http: aiohttp.ClientSession, collection: str
+) -> None:
+    question = asked("extractive", {"mode": "graph", "collections": [collection]})
+    with suite.frozen("graph"):
+        async with http.post(f"{suite.gateway}/api/chat", json=question) as response:
+            answer = await response.json()
+    assert "Charles Babbage" in answer["message"]["content"]
+    assert "graph service does not answer" in answer["done"]["degraded"]
+
+
 @pytest.mark.parametrize("door", DOORS)
 async def test_an_unknown_collection(suite: Suite, door: str) -> None:
     async with DOORS[door](suite.gateway, asked("extractive", {"collections": ["no-such-thing"]})) as stream:

@@ -54,6 +54,12 @@ async def test_the_first_piece_leaves_at_once_and_the_rest_together() -> None:
         assert [item async for item in items] == ["bc", 7, "de"]
 
 
+async def test_a_source_that_never_waits_lets_its_first_piece_out() -> None:
+    source = Source()
+    source.put("a", "b", "c", None)
+    assert await read(Paced(source.items(), heartbeat=60)) == ["a", "bc"]
+
+
 async def test_bytes_are_joined_too() -> None:
     source = Source()
     source.put(b"a", b"b", None)
