@@ -13,7 +13,7 @@ import pytest
 from services.runtime.start import Running
 from tests import stacks
 from tests.end_to_end.gateway.envoys import environ, envoy
-from tests.end_to_end.gateway.test_gateway_websocket import PATIENCE, QUESTION, THROUGH_THE_GATEWAY, closed, silence
+from tests.end_to_end.gateway.sockets import PATIENCE, QUESTION, THROUGH_THE_GATEWAY, closed, silence
 from tests.end_to_end.gateway.upstream import Book
 
 

@@ -1,92 +1,28 @@
 """/ws/chat through the real Envoy and the real edge."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import aiohttp
 import pytest
 from aiohttp import WSMsgType
 
-from gateway.edge.server import Edge, serving
-from gateway.edge.settings import EdgeSettings
 from pergola.chat.v1 import chat_pb2
 from services.runtime.errors import RoleRequired, UpstreamError
 from tests import bounds
 from tests.end_to_end.gateway.conftest import ORIGIN
 from tests.end_to_end.gateway.envoys import Gateway
-from tests.end_to_end.gateway.upstream import Book, upstream
-
-QUESTION = {"type": "message", "messages": [{"role": "user", "content": "why?"}]}
-THROUGH_THE_GATEWAY = {"x-pergola-door": "websocket"}
-PATIENCE = 20.0
-
-
-async def frame(socket: aiohttp.ClientWebSocketResponse) -> dict[str, Any]:
-    """The next frame, which has to be text."""
-    message = await socket.receive(PATIENCE)
-    assert message.type is WSMsgType.TEXT, message
-    told: dict[str, Any] = json.loads(message.data)
-    return told
-
-
-async def closed(socket: aiohttp.ClientWebSocketResponse) -> int | None:
-    """The code with which the other side closes, after whatever it still says."""
-    while (await socket.receive(PATIENCE)).type in (WSMsgType.TEXT, WSMsgType.PING):
-        pass
-    return socket.close_code
-
-
-def connection(socket: aiohttp.ClientWebSocketResponse) -> asyncio.Transport:
-    """The client's TCP connection, to be mistreated."""
-    held = socket._response.connection
-    assert held is not None
-    assert isinstance(held.transport, asyncio.Transport)
-    return held.transport
-
-
-def echo(book: Book) -> None:
-    """Chat answers each turn with what was asked, and done."""
-
-    async def converse(requests: Any) -> AsyncIterator[chat_pb2.ConverseResponse]:
-        turn = 0
-        async for request in requests:
-            turn += 1
-            yield chat_pb2.ConverseResponse(turn=turn, content=request.input.messages[0].content)
-            yield chat_pb2.ConverseResponse(turn=turn, done=chat_pb2.Done(finish_reason="stop"))
-
-    book.stream("Converse", converse)
-
-
-def silence(book: Book) -> tuple[asyncio.Event, asyncio.Event]:
-    """Chat takes a turn and never answers; the events tell that it has begun, and that it was cancelled."""
-    begun, cancelled = asyncio.Event(), asyncio.Event()
-
-    async def converse(requests: Any) -> AsyncIterator[chat_pb2.ConverseResponse]:
-        try:
-            async for _ in requests:
-                begun.set()
-                await asyncio.Event().wait()
-                yield chat_pb2.ConverseResponse()
-        finally:
-            cancelled.set()
-
-    book.stream("Converse", converse)
-    return begun, cancelled
-
-
-@asynccontextmanager
-async def own_edge(book: Book, **settings: Any) -> AsyncIterator[tuple[Edge, aiohttp.ClientSession]]:
-    """An edge with settings of its own, reached without Envoy."""
-    async with upstream(book) as running:
-        fast: dict[str, Any] = {"drain_seconds": 0.0, **settings}
-        async with (
-            serving(EdgeSettings(chat_address=running.address, **fast)) as edge,
-            aiohttp.ClientSession(f"http://{edge.address}", headers=THROUGH_THE_GATEWAY) as session,
-        ):
-            yield edge, session
+from tests.end_to_end.gateway.sockets import (
+    PATIENCE,
+    QUESTION,
+    closed,
+    connection,
+    echo,
+    frame,
+    silence,
+)
+from tests.end_to_end.gateway.upstream import Book
 
 
 async def test_a_conversation(http: aiohttp.ClientSession, book: Book) -> None:
@@ -228,15 +164,6 @@ async def test_other_origins_are_refused(http: aiohttp.ClientSession, book: Book
     assert book.seen == []
 
 
-async def test_the_edge_takes_nothing_that_passed_the_gateway_by(book: Book) -> None:
-    async with own_edge(book) as (edge, _), aiohttp.ClientSession(f"http://{edge.address}") as page:
-        with pytest.raises(aiohttp.WSServerHandshakeError) as raised:
-            await page.ws_connect("/ws/chat", headers={"origin": "https://evil.com"})
-        assert raised.value.status == 403
-        async with page.get("/healthz") as response:
-            assert response.status == 200
-
-
 async def test_without_an_upgrade(http: aiohttp.ClientSession) -> None:
     async with http.get("/ws/chat") as response:
         assert response.status == 426
@@ -275,125 +202,3 @@ async def test_pings_are_answered_and_sent(http: aiohttp.ClientSession, book: Bo
         assert (await socket.receive(PATIENCE)).data == b"mine"
         # The edge of this gateway pings after a second of silence.
         assert (await socket.receive(PATIENCE)).type is WSMsgType.PING
-
-
-async def test_a_client_that_answers_no_ping_is_given_up(book: Book) -> None:
-    begun, cancelled = silence(book)
-    async with (
-        own_edge(book, ping_seconds=0.1, pong_seconds=0.1) as (_, session),
-        session.ws_connect("/ws/chat", autoping=False) as socket,
-    ):
-        await socket.send_json(QUESTION)
-        async with asyncio.timeout(PATIENCE):
-            await begun.wait()
-            await cancelled.wait()
-        while (await socket.receive(PATIENCE)).type is WSMsgType.PING:
-            pass
-        assert socket.close_code in (None, 1006)
-
-
-async def test_an_idle_conversation_is_closed(book: Book) -> None:
-    echo(book)
-    async with own_edge(book, idle_seconds=0.3) as (_, session), session.ws_connect("/ws/chat") as socket:
-        await socket.send_json(QUESTION)
-        assert (await frame(socket))["type"] == "chunk"
-        assert await closed(socket) == 1000
-
-
-async def test_a_client_that_takes_nothing_stops_chat_and_is_given_up(book: Book) -> None:
-    """The stream from chat is read only as fast as the client reads: a fast answer does not fill the memory."""
-    written = 0
-    ended = asyncio.Event()
-
-    async def flood(_: Any) -> AsyncIterator[chat_pb2.ConverseResponse]:
-        nonlocal written
-        try:
-            while True:
-                yield chat_pb2.ConverseResponse(turn=1, content="x" * 50_000)
-                written += 50_000
-        finally:
-            ended.set()
-
-    book.stream("Converse", flood)
-    async with own_edge(book, stall_seconds=1.0) as (_, session), session.ws_connect("/ws/chat") as socket:
-        transport = connection(socket)
-        transport.pause_reading()
-        async with asyncio.timeout(PATIENCE):
-            await ended.wait()
-        # Far below what a second of unchecked writing would have made.
-        assert written < 30_000_000
-        transport.resume_reading()
-
-
-async def test_chat_that_takes_nothing_stops_the_reading(book: Book) -> None:
-    begun, cancelled = silence(book)
-    big = json.dumps({"type": "message", "messages": [{"role": "user", "content": "x" * 500_000}]})
-    async with (
-        own_edge(book, waiting_frames=2, ping_seconds=0.1, pong_seconds=0.1) as (_, session),
-        session.ws_connect("/ws/chat", timeout=aiohttp.ClientWSTimeout(ws_close=0.1)) as socket,
-    ):
-
-        async def send_all() -> None:
-            for _ in range(100):
-                await socket.send_str(big)
-
-        sending = asyncio.ensure_future(send_all())
-        async with asyncio.timeout(PATIENCE):
-            await begun.wait()
-        # Some of the 50 MB wait in buffers, the rest in the client: it is not read, and not given up for that.
-        done, _ = await asyncio.wait({sending}, timeout=1.5)
-        assert not done
-        assert not cancelled.is_set()
-        sending.cancel()
-
-
-async def test_a_stop_lets_the_turn_finish(book: Book) -> None:
-    gate = asyncio.Event()
-
-    async def converse(requests: Any) -> AsyncIterator[chat_pb2.ConverseResponse]:
-        async for _ in requests:
-            yield chat_pb2.ConverseResponse(turn=1, content="one")
-            await gate.wait()
-            yield chat_pb2.ConverseResponse(turn=1, done=chat_pb2.Done(finish_reason="stop"))
-
-    book.stream("Converse", converse)
-    async with own_edge(book) as (edge, session):
-        idle = await session.ws_connect("/ws/chat")
-        busy = await session.ws_connect("/ws/chat")
-        await busy.send_json(QUESTION)
-        assert (await frame(busy))["content"] == "one"
-        draining = asyncio.ensure_future(edge.drain(PATIENCE))
-        assert await closed(idle) == 1012
-        await busy.send_json(QUESTION)
-        assert (await frame(busy))["reason"] == "DRAINING"
-        async with session.get("/healthz") as response:
-            assert response.status == 503
-        with pytest.raises(aiohttp.WSServerHandshakeError) as raised:
-            await session.ws_connect("/ws/chat")
-        assert raised.value.status == 503
-        gate.set()
-        assert (await frame(busy))["type"] == "done"
-        assert await closed(busy) == 1012
-        await draining
-
-
-async def test_more_connections_than_allowed(book: Book) -> None:
-    echo(book)
-    async with own_edge(book, max_connections=1) as (_, session), session.ws_connect("/ws/chat"):
-        with pytest.raises(aiohttp.WSServerHandshakeError) as raised:
-            await session.ws_connect("/ws/chat")
-        assert raised.value.status == 503
-        assert raised.value.headers is not None
-        assert raised.value.headers["retry-after"] == "1"
-
-
-async def test_chat_that_is_not_there() -> None:
-    settings = EdgeSettings(chat_address="127.0.0.1:1", drain_seconds=0.0)
-    async with (
-        serving(settings) as edge,
-        aiohttp.ClientSession(f"http://{edge.address}", headers=THROUGH_THE_GATEWAY) as session,
-        session.ws_connect("/ws/chat") as socket,
-    ):
-        told = await frame(socket)
-        assert (told["code"], told["reason"]) == (503, "PEER_UNAVAILABLE")
-        assert await closed(socket) == 1013
