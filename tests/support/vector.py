@@ -3,6 +3,7 @@
 import contextlib
 import itertools
 from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -25,6 +26,7 @@ from services.runtime.settings import load
 from services.runtime.start import serving
 from services.vector.assemble import assemble
 from services.vector.settings import VectorSettings
+from services.vector.stores.postgres import Database
 
 _numbers = itertools.count(1)
 
@@ -118,6 +120,24 @@ async def vector_service(environ: Mapping[str, str], **settings: str) -> AsyncIt
         whole.pop("PERGOLA_CACHE_ADDRESS", None)
     async with serving("vector", load(VectorSettings, "vector", whole), assemble) as running:
         yield running.address
+
+
+@contextlib.asynccontextmanager
+async def database_of(environ: Mapping[str, str]) -> AsyncIterator[Database]:
+    """The service's own way into its database."""
+    prefix = "PERGOLA_VECTOR_POSTGRES_"
+
+    def login(kind: str) -> tuple[str, str]:
+        return environ[f"{prefix}{kind}_USER"], Path(environ[f"{prefix}{kind}_PASSWORD_FILE"]).read_text().strip()
+
+    database = Database(
+        environ[f"{prefix}URL"], app=login("APP"), owner=login("OWNER"), connections=12, statement_seconds=30
+    )
+    await database.open()
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 @contextlib.asynccontextmanager

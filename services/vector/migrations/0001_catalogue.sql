@@ -20,14 +20,6 @@ CREATE TABLE pergola.collections (
     UNIQUE (tenant, name)
 );
 
-ALTER TABLE pergola.collections ENABLE ROW LEVEL SECURITY;
-ALTER TABLE pergola.collections FORCE ROW LEVEL SECURITY;
-CREATE POLICY own_tenant ON pergola.collections
-    USING (tenant = current_setting('pergola.tenant')) WITH CHECK (tenant = current_setting('pergola.tenant'));
--- '*' can't be the name of a tenant. It opens this table for reading alone, to the one helper that sets it
--- (stores/postgres.py, across_tenants): followers and maintenance have to know which collections there are.
-CREATE POLICY across_tenants ON pergola.collections FOR SELECT USING (current_setting('pergola.tenant') = '*');
-
 -- Answers of calls that carry a request id, kept for 24 hours.
 CREATE TABLE pergola.requests (
     tenant     text COLLATE "C" NOT NULL,
@@ -40,11 +32,6 @@ CREATE TABLE pergola.requests (
 );
 CREATE INDEX requests_by_age ON pergola.requests (tenant, created);
 
-ALTER TABLE pergola.requests ENABLE ROW LEVEL SECURITY;
-ALTER TABLE pergola.requests FORCE ROW LEVEL SECURITY;
-CREATE POLICY own_tenant ON pergola.requests
-    USING (tenant = current_setting('pergola.tenant')) WITH CHECK (tenant = current_setting('pergola.tenant'));
-
 -- How far each consumer of a collection's changes is. Outlives the collection, so that a consumer that comes back is
 -- told when the collection is another one of the same name.
 CREATE TABLE pergola.consumers (
@@ -56,8 +43,3 @@ CREATE TABLE pergola.consumers (
     acknowledged timestamptz NOT NULL DEFAULT now(),
     PRIMARY KEY (tenant, collection, consumer)
 );
-
-ALTER TABLE pergola.consumers ENABLE ROW LEVEL SECURITY;
-ALTER TABLE pergola.consumers FORCE ROW LEVEL SECURITY;
-CREATE POLICY own_tenant ON pergola.consumers
-    USING (tenant = current_setting('pergola.tenant')) WITH CHECK (tenant = current_setting('pergola.tenant'));

@@ -17,11 +17,6 @@ CREATE TABLE pergola.documents (
     PRIMARY KEY (collection_id, id)
 );
 
-ALTER TABLE pergola.documents ENABLE ROW LEVEL SECURITY;
-ALTER TABLE pergola.documents FORCE ROW LEVEL SECURITY;
-CREATE POLICY own_tenant ON pergola.documents
-    USING (tenant = current_setting('pergola.tenant')) WITH CHECK (tenant = current_setting('pergola.tenant'));
-
 -- The queue. All times are this database's; whoever works on a job holds `fence`, and every write of a worker locks
 -- the row by it.
 CREATE TABLE pergola.jobs (
@@ -60,13 +55,6 @@ CREATE INDEX jobs_open ON pergola.jobs (run_after) WHERE status IN ('queued', 'r
 CREATE INDEX jobs_last_served ON pergola.jobs (tenant, started DESC NULLS LAST);
 CREATE INDEX jobs_ended ON pergola.jobs (tenant, ended) WHERE ended IS NOT NULL;
 
-ALTER TABLE pergola.jobs ENABLE ROW LEVEL SECURITY;
-ALTER TABLE pergola.jobs FORCE ROW LEVEL SECURITY;
-CREATE POLICY own_tenant ON pergola.jobs
-    USING (tenant = current_setting('pergola.tenant')) WITH CHECK (tenant = current_setting('pergola.tenant'));
--- For workers, which look for work over all tenants and then take it as that tenant. Reading alone.
-CREATE POLICY across_tenants ON pergola.jobs FOR SELECT USING (current_setting('pergola.tenant') = '*');
-
 -- What a job works through. The text is here from acceptance until its document is settled.
 CREATE TABLE pergola.job_documents (
     job_id      uuid NOT NULL REFERENCES pergola.jobs ON DELETE CASCADE,
@@ -103,16 +91,3 @@ CREATE TABLE pergola.job_notes (
 );
 -- A warning is said once a job.
 CREATE UNIQUE INDEX job_warnings_once ON pergola.job_notes (job_id, reason) WHERE kind = 'warning';
-
-ALTER TABLE pergola.job_documents ENABLE ROW LEVEL SECURITY;
-ALTER TABLE pergola.job_documents FORCE ROW LEVEL SECURITY;
-ALTER TABLE pergola.job_events ENABLE ROW LEVEL SECURITY;
-ALTER TABLE pergola.job_events FORCE ROW LEVEL SECURITY;
-ALTER TABLE pergola.job_notes ENABLE ROW LEVEL SECURITY;
-ALTER TABLE pergola.job_notes FORCE ROW LEVEL SECURITY;
-CREATE POLICY own_tenant ON pergola.job_documents
-    USING (tenant = current_setting('pergola.tenant')) WITH CHECK (tenant = current_setting('pergola.tenant'));
-CREATE POLICY own_tenant ON pergola.job_events
-    USING (tenant = current_setting('pergola.tenant')) WITH CHECK (tenant = current_setting('pergola.tenant'));
-CREATE POLICY own_tenant ON pergola.job_notes
-    USING (tenant = current_setting('pergola.tenant')) WITH CHECK (tenant = current_setting('pergola.tenant'));
