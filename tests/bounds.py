@@ -8,3 +8,5 @@ AFTER_CANCEL: Final = 1.0
 """How long a cancelled call's work may go on."""
 RECOVERY: Final = 10.0
 """How long after a dependency is back everything must work again."""
+COMMAND: Final = 60.0
+"""How long a command may take that has little to do."""

@@ -1,5 +1,6 @@
 """The short way in: one synchronous object for the usual things."""
 
+import contextlib
 import os
 import time
 import uuid
@@ -140,18 +141,18 @@ class Pergola:
         while True:
             call = self._jobs.WatchJob(job_pb2.WatchJobRequest(id=job_id, after=cursor))
             try:
-                for message in call:
-                    failures = 0
-                    if message.WhichOneof("event") == "job":
-                        cursor = message.job.cursor
-                        yield message.job.job
-                        if message.job.job.status in ENDED:
-                            return
-            except grpc.RpcError as raised:
-                error = from_rpc(raised)
+                with self._translated():
+                    for message in call:
+                        failures = 0
+                        if message.WhichOneof("event") == "job":
+                            cursor = message.job.cursor
+                            yield message.job.job
+                            if message.job.job.status in ENDED:
+                                return
+            except Unavailable:
                 failures += 1
-                if not isinstance(error, Unavailable) or failures > _REPEATS:
-                    raise error from None
+                if failures > _REPEATS:
+                    raise
                 time.sleep(_PAUSE_SECONDS * failures)
             finally:
                 call.cancel()
@@ -196,7 +197,7 @@ class Pergola:
             chat.retrieval.CopyFrom(chat_pb2.Retrieval(mode=mode, collections=collections, k=k))
         call = self._chat.StreamChat(chat_pb2.StreamChatRequest(input=chat))
         try:
-            with translated():
+            with self._translated():
                 for event in call:
                     kind = event.WhichOneof("event")
                     if kind == "error":
@@ -234,14 +235,21 @@ class Pergola:
                 return
             request.page_token = page.next_page_token
 
-    @staticmethod
-    def _again(call: Callable[[Any], T], request: object) -> T:
+    @contextlib.contextmanager
+    def _translated(self) -> Iterator[None]:
+        try:
+            with translated():
+                yield
+        except NotReachable as error:
+            raise NotReachable(f"nothing answers at {self.url}", code=error.code) from None
+
+    def _again(self, call: Callable[[Any], T], request: object) -> T:
         """Makes a call that may be repeated, and repeats it once when a part behind the gateway was not there.
 
         A model provider's failure is not repeated, it may have been paid for; nor an address where nothing answers.
         """
         try:
-            with translated():
+            with self._translated():
                 return call(request)
         except NotReachable:
             raise
@@ -249,7 +257,7 @@ class Pergola:
             if error.reason not in _PASSING:
                 raise
         time.sleep(_PAUSE_SECONDS)
-        with translated():
+        with self._translated():
             return call(request)
 
 

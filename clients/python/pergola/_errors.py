@@ -130,7 +130,7 @@ def from_rpc(error: grpc.RpcError) -> PergolaError:
     message = call.details() or f"the call failed with {name}"
     trailing = dict(call.trailing_metadata() or ())
     if name == "UNAVAILABLE" and not trailing and not _initial(call):
-        return NotReachable("nothing answers there", code=name)
+        return NotReachable("nothing answers at the address of this channel", code=name)
     request_id = str(trailing.get("x-request-id", ""))
     packed = trailing.get(_DETAILS)
     if not isinstance(packed, bytes):

@@ -255,7 +255,7 @@ def test_an_address_that_is_none_is_wrong_usage() -> None:
 
 
 @pytest.mark.parametrize(
-    ("raised", "code"), [(KeyboardInterrupt(), 130), (BrokenPipeError(), 141), (NotReachable("gone"), 3)]
+    ("raised", "code"), [(KeyboardInterrupt(), 130), (BrokenPipeError(), 141), (NotReachable("nothing answers"), 3)]
 )
 def test_the_end_has_a_code(raised: BaseException, code: int) -> None:
     def connect(_url: str) -> Pergola:

@@ -68,7 +68,6 @@ def main(
         with connect(address.url) as client:
             return command(client, options, output)
     except NotReachable as error:
-        error.message = f"nothing answers at {address.url}"
         output.error(error, hint="Start Pergola with `make run`, or name its address with --url or PERGOLA_URL.")
         return NOT_REACHABLE
     except PergolaError as error:
