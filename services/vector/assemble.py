@@ -20,17 +20,18 @@ from services.providers.embedding.openai_endpoint import OpenAIEndpoint
 from services.providers.embedding.registry import EmbeddingModels
 from services.providers.embedding.weights import WeightsError
 from services.runtime.errors import StoreUnavailable
-from services.runtime.policy import Policy, Role
 from services.runtime.settings import SettingsError
 from services.runtime.start import Runtime, Servicer
 from services.vector.collections import Catalogue, Collections
 from services.vector.documents import Documents
 from services.vector.embedding import Embedder
 from services.vector.feed import Feed
+from services.vector.handlers.changes import POLICIES as CHANGE_POLICIES
 from services.vector.handlers.changes import ChangeHandlers
 from services.vector.handlers.collections import CollectionHandlers
 from services.vector.handlers.documents import DocumentHandlers
 from services.vector.handlers.embeddings import EmbeddingHandlers
+from services.vector.handlers.jobs import POLICIES as JOB_POLICIES
 from services.vector.handlers.jobs import JobHandlers
 from services.vector.handlers.points import PointHandlers
 from services.vector.ingestion.ingest import Ingestion
@@ -105,7 +106,7 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
                 _PACKAGE + "JobService",
                 JobHandlers(jobs),
                 job_pb2_grpc.add_JobServiceServicer_to_server,
-                {"WatchJob": Policy(deadline=None)},
+                JOB_POLICIES,
             ),
             Servicer(
                 _PACKAGE + "EmbeddingService",
@@ -116,7 +117,7 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
                 _PACKAGE + "ChangeService",
                 ChangeHandlers(feed),
                 change_pb2_grpc.add_ChangeServiceServicer_to_server,
-                {"ListChangeSources": Policy(role=Role.SERVICE), "WatchChanges": Policy(deadline=None)},
+                CHANGE_POLICIES,
             ),
         ]
 

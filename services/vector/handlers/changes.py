@@ -1,10 +1,13 @@
 """pergola.vector.v1.ChangeService"""
 
 from collections.abc import AsyncIterator
+from typing import Final
 
 from pergola.vector.v1 import change_pb2 as pb
 from pergola.vector.v1 import change_pb2_grpc
 from services.runtime.call import current
+from services.runtime.errors import ErrorFields
+from services.runtime.policy import Policy, Role
 from services.vector.feed import Batch, Feed, Reset
 from services.vector.handlers import messages
 from services.vector.handlers.messages import Context
@@ -53,3 +56,13 @@ def _change(change: Change) -> pb.Change:
     if change.point is None:
         return pb.Change(seq=change.seq, delete=change.id)
     return pb.Change(seq=change.seq, upsert=messages.point(change.point))
+
+
+def _error(fields: ErrorFields) -> pb.WatchChangesResponse:
+    return pb.WatchChangesResponse(error=messages.stream_error(fields))
+
+
+POLICIES: Final = {
+    "ListChangeSources": Policy(role=Role.SERVICE),
+    "WatchChanges": Policy(deadline=None, in_band=_error),
+}

@@ -1,10 +1,13 @@
 """pergola.vector.v1.JobService"""
 
 from collections.abc import AsyncIterator
+from typing import Final
 
 from pergola.vector.v1 import job_pb2 as pb
 from pergola.vector.v1 import job_pb2_grpc
 from services.runtime.call import current
+from services.runtime.errors import ErrorFields
+from services.runtime.policy import Policy
 from services.vector import paging
 from services.vector.handlers import messages
 from services.vector.handlers.messages import Context
@@ -38,3 +41,10 @@ class JobHandlers(job_pb2_grpc.JobServiceServicer):
             else:
                 cursor, job = event
                 yield pb.WatchJobResponse(job=pb.JobEvent(cursor=cursor, job=messages.job(job)))
+
+
+def _error(fields: ErrorFields) -> pb.WatchJobResponse:
+    return pb.WatchJobResponse(error=messages.stream_error(fields))
+
+
+POLICIES: Final = {"WatchJob": Policy(deadline=None, in_band=_error)}

@@ -11,9 +11,9 @@ import numpy as np
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from pergola.vector.v1 import collection_pb2, job_pb2, point_pb2
+from pergola.vector.v1 import collection_pb2, error_pb2, job_pb2, point_pb2
 from services.runtime.call import current
-from services.runtime.errors import InvalidArgument, InvalidVector, Violation
+from services.runtime.errors import ErrorFields, InvalidArgument, InvalidVector, Violation
 from services.vector.model import Collection, Counts, Job, Note, Point, Vector
 from services.vector.stores.requests import Request
 
@@ -187,3 +187,15 @@ def _value(value: Value, path: str, wrong: list[Violation]) -> Any:
         no_nul(value.string_value, path, wrong)
         return value.string_value
     return value.bool_value if kind == "bool_value" else None
+
+
+def stream_error(fields: ErrorFields) -> error_pb2.StreamError:
+    """What a stream behind HTTP ends with when it fails after its first message."""
+    return error_pb2.StreamError(
+        code=fields.code,
+        status=fields.status,
+        reason=fields.reason,
+        message=fields.message,
+        retry_after=fields.retry_after,
+        request_id=fields.request_id,
+    )
