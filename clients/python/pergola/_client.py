@@ -16,7 +16,6 @@ from pergola._errors import (
     NotFound,
     NotReachable,
     Unavailable,
-    from_rpc,
     make,
     translated,
 )
