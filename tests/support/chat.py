@@ -171,6 +171,13 @@ def neighbours_at(address: str) -> dict[str, str]:
     return {"graph": address, "vector": address, "cache": address}
 
 
+async def idle(door: ChatDoor, seconds: float) -> None:
+    """Returns when no call is served and no stream's task is left. Raises TimeoutError after so many seconds."""
+    async with asyncio.timeout(seconds):
+        while door.running.calls or any("Paced" in repr(task.get_coro()) for task in asyncio.all_tasks()):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+
+
 def violated(error: grpc.aio.AioRpcError) -> list[str]:
     """The fields that the BadRequest of a failed call names."""
     packed: Any = dict(error.trailing_metadata() or ())["grpc-status-details-bin"]

@@ -103,8 +103,13 @@ async def _read(requests: AsyncIterator[chat_pb2.ConverseRequest], conversation:
                 conversation.cancel()
             else:
                 await conversation.offer(_turn(request))
-    finally:
+    except asyncio.CancelledError:
+        # The caller went away: nobody reads the inputs any more, and `end` would wait for room among them.
+        raise
+    except BaseException:
         await conversation.end()
+        raise
+    await conversation.end()
 
 
 def _turn(request: chat_pb2.ConverseRequest) -> Question | PergolaError:

@@ -156,6 +156,18 @@ async def test_leaving_ends_the_providers_request(door: ChatDoor, provider: Fake
     await (await provider.request("left")).wait_disconnected(bounds.AFTER_CANCEL)
 
 
+async def test_leaving_while_inputs_wait_leaves_nothing_behind(door: ChatDoor, provider: FakeProvider) -> None:
+    provider.script("crowded", Script(hang_after=2))
+    talk = Talk(door)
+    for _ in range(12):
+        await talk.say("Go on", model="fake/crowded")
+    await talk.call.read()
+    talk.call.cancel()
+    await (await provider.request("crowded")).wait_disconnected(bounds.AFTER_CANCEL)
+    await chat.idle(door, bounds.AFTER_CANCEL)
+    assert len(provider.requests("crowded")) == 1
+
+
 async def test_heartbeats_in_a_turn_and_between_turns(provider: FakeProvider, neighbours: Neighbours) -> None:
     models = chat.fake_models(provider)
     addresses = chat.neighbours_at(neighbours.address)

@@ -185,3 +185,39 @@ async def _collect(call: Any, into: list[Any]) -> None:
     """Keeps what came before the error."""
     async for message in call:
         into.append(message)  # noqa: PERF401
+
+
+async def test_callers_that_leave_leave_nothing_behind(door: ChatDoor, provider: FakeProvider) -> None:
+    provider.script("leaving", Script(hang_after=2))
+    for _ in range(5):
+        calls = [door.chat.StreamChat(_stream_request("fake/leaving")) for _ in range(40)]
+        await asyncio.gather(*(call.read() for call in calls))
+        for call in calls:
+            call.cancel()
+    last = await provider.request("leaving", 200)
+    await last.wait_disconnected(bounds.AFTER_CANCEL)
+    for seen in provider.requests("leaving"):
+        await seen.wait_disconnected(bounds.AFTER_CANCEL)
+    await chat.idle(door, bounds.AFTER_CANCEL)
+
+
+async def test_more_calls_than_connections_wait_their_turn(provider: FakeProvider, neighbours: Neighbours) -> None:
+    provider.script("few", Script(first_byte_delay=0.05))
+    addresses = chat.neighbours_at(neighbours.address)
+    async with chat.chat_service(addresses, chat.fake_models(provider), provider_connections="2") as door:
+        answers = await asyncio.gather(*(door.stream("fake/few") for _ in range(8)))
+    assert all(events[-1].done.finish_reason == "stop" for events in answers)
+
+
+async def test_a_call_that_gets_no_connection_says_so(provider: FakeProvider, neighbours: Neighbours) -> None:
+    provider.script("taken", Script(hang_after=1))
+    addresses = chat.neighbours_at(neighbours.address)
+    settings = {"provider_connections": "1", "provider_connect_seconds": "0.3"}
+    async with chat.chat_service(addresses, chat.fake_models(provider), **settings) as door:
+        holding = door.chat.StreamChat(_stream_request("fake/taken"))
+        await holding.read()
+        with pytest.raises(grpc.aio.AioRpcError) as error:
+            await door.stream("fake/any")
+        assert reason(error.value) == "UPSTREAM_TIMEOUT"
+        assert "no connection" in (error.value.details() or "")
+        holding.cancel()
