@@ -1,5 +1,6 @@
 """Puts the graph service together."""
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
@@ -33,7 +34,7 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
         settings.store_url,
         settings.store_admin_url,
         settings.store_user,
-        settings.store_password.reveal(),
+        settings.store_password,
         connections=settings.store_connections,
         timeout=settings.store_timeout_seconds,
         fetch_size=settings.cypher_fetch_rows,
@@ -41,25 +42,44 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
     ) as store:
         meters = FollowerMeters()
         runtime.metrics.register(meters)
-        if settings.follow:
-            pace = Pace(settings.follow_lease_seconds, settings.follow_batch_passages)
-            follower = Follower(store, vector, poll_seconds=settings.follow_poll_seconds, pace=pace, meters=meters)
-            runtime.spawn(follower.run(), "follower")
-        yield [
-            Servicer(
-                graph_pb2.DESCRIPTOR.services_by_name["GraphService"].full_name,
-                GraphHandlers(store),
-                graph_pb2_grpc.add_GraphServiceServicer_to_server,
-            ),
-            Servicer(
-                cypher_pb2.DESCRIPTOR.services_by_name["CypherService"].full_name,
-                CypherHandlers(Cypher(store, settings.cypher_limits)),
-                cypher_pb2_grpc.add_CypherServiceServicer_to_server,
-                POLICIES,
-            ),
-            Servicer(
-                retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"].full_name,
-                RetrievalHandlers(Retrieval(store, vector, link_seconds=settings.retrieve_link_seconds)),
-                retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server,
-            ),
-        ]
+        async with _following(settings, runtime, store, vector, meters):
+            yield [
+                Servicer(
+                    graph_pb2.DESCRIPTOR.services_by_name["GraphService"].full_name,
+                    GraphHandlers(store),
+                    graph_pb2_grpc.add_GraphServiceServicer_to_server,
+                ),
+                Servicer(
+                    cypher_pb2.DESCRIPTOR.services_by_name["CypherService"].full_name,
+                    CypherHandlers(Cypher(store, settings.cypher_limits)),
+                    cypher_pb2_grpc.add_CypherServiceServicer_to_server,
+                    POLICIES,
+                ),
+                Servicer(
+                    retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"].full_name,
+                    RetrievalHandlers(Retrieval(store, vector, link_seconds=settings.retrieve_link_seconds)),
+                    retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server,
+                ),
+            ]
+
+
+@asynccontextmanager
+async def _following(
+    settings: GraphSettings,
+    runtime: Runtime[GraphSettings],
+    store: ArcadeDBStore,
+    vector: VectorPeer,
+    meters: FollowerMeters,
+) -> AsyncIterator[None]:
+    """The follower runs meanwhile, and has given back its claims when the store is closed."""
+    if not settings.follow:
+        yield
+        return
+    pace = Pace(settings.follow_lease_seconds, settings.follow_batch_passages)
+    follower = Follower(store, vector, poll_seconds=settings.follow_poll_seconds, pace=pace, meters=meters)
+    task = runtime.spawn(follower.run(), "follower")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)

@@ -1,11 +1,10 @@
 """Vector and graph services in this process, over real stores, with what tests do to them."""
 
 import asyncio
-import contextlib
+import os
+import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
 import grpc
@@ -32,11 +31,12 @@ from pergola.vector.v1 import (
 )
 from services.graph.assemble import assemble as assemble_graph
 from services.graph.settings import GraphSettings
+from services.graph.stores.arcadedb import ArcadeDBStore
 from services.runtime.settings import load
 from services.runtime.start import Running, serving
 from services.vector.assemble import assemble as assemble_vector
 from services.vector.settings import VectorSettings
-from tests.stacks import Stores
+from tests.stacks import CHECKOUT, Stores
 
 LOCAL = [("grpc.enable_http_proxy", 0)]
 
@@ -46,15 +46,59 @@ def bare(environ: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environ.items() if not name.endswith(("LISTEN", "_ADDRESS"))}
 
 
-def graph_settings(stores: Stores, vector: str = "127.0.0.1:1", **more: object) -> GraphSettings:
-    """The graph service's settings as the supervisor would give them, and some of the test's own by name."""
+def graph_environ(stores: Stores, vector: str, **more: object) -> dict[str, str]:
+    """The environment of a graph service as the supervisor would make it, and some of the test's own by name."""
     own = {f"PERGOLA_GRAPH_{name.upper()}": str(value) for name, value in more.items()}
     environ = bare(stores.environ("graph")) | {
         "PERGOLA_GRAPH_LISTEN": "127.0.0.1:0",
         "PERGOLA_VECTOR_ADDRESS": vector,
         "PERGOLA_GRAPH_FOLLOW_POLL_SECONDS": "0.1",
     }
-    return load(GraphSettings, "graph", environ | own)
+    return environ | own
+
+
+def graph_settings(stores: Stores, vector: str = "127.0.0.1:1", **more: object) -> GraphSettings:
+    return load(GraphSettings, "graph", graph_environ(stores, vector, **more))
+
+
+@asynccontextmanager
+async def graph_process(stores: Stores, vector: str, **more: object) -> AsyncIterator[asyncio.subprocess.Process]:
+    """A graph service in a process of its own, which is killed at the end as a crash would."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "services.graph",
+        cwd=CHECKOUT,
+        env=os.environ | graph_environ(stores, vector, **more),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    assert process.stdout is not None
+    try:
+        async with asyncio.timeout(60):
+            async for line in process.stdout:
+                if b'"serving"' in line:
+                    break
+        yield process
+    finally:
+        process.kill()
+        # Whatever it still had to say is read, or the pipe stays open.
+        await process.communicate()
+
+
+def graph_store(stores: Stores) -> AbstractAsyncContextManager[ArcadeDBStore]:
+    """The store alone, as a process of the service has it."""
+    settings = graph_settings(stores)
+    return ArcadeDBStore.open(
+        settings.store_url,
+        settings.store_admin_url,
+        settings.store_user,
+        settings.store_password,
+        connections=settings.store_connections,
+        timeout=settings.store_timeout_seconds,
+        fetch_size=settings.cypher_fetch_rows,
+        cypher_seconds=settings.cypher_timeout_seconds,
+    )
 
 
 @asynccontextmanager
@@ -77,11 +121,6 @@ async def vector_service(stores: Stores, environ: Mapping[str, str] | None = Non
         grpc.aio.insecure_channel(running.address, options=LOCAL) as channel,
     ):
         yield VectorDoor(running, channel)
-
-
-def in_tenant(tenant: str) -> list[tuple[str, str]]:
-    """The metadata of a call for a tenant; without a callers file every caller may say it... of its own tenants."""
-    return [("x-pergola-tenant", tenant)]
 
 
 class GraphDoor:
@@ -150,7 +189,7 @@ class VectorDoor:
     async def caught_up(self, collection: str, consumer: str = "graph") -> None:
         """Returns when the consumer has acknowledged everything the collection has."""
         async with asyncio.timeout(60):
-            while await self._lag(collection, consumer):
+            while await self._lag(collection, consumer):  # noqa: ASYNC110 - another service's state
                 await asyncio.sleep(0.05)
 
     async def _lag(self, collection: str, consumer: str) -> int:

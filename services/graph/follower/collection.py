@@ -12,7 +12,7 @@ from services.graph.feed import Change, Changes, Event, Feed, Reset
 from services.graph.follower.meters import FollowerMeters
 from services.graph.model import Claim, Cursor, FenceLost, Passage
 from services.graph.store import Writer
-from services.runtime.errors import CollectionNotFound, PeerUnavailable, PergolaError
+from services.runtime.errors import CollectionNotFound, PeerUnavailable, PergolaError, TenantForbidden
 
 log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class CollectionFollower:
 
         Raises PergolaError when a store or peer fails.
         """
-        if head is None and await self._feed.exists(self._collection):
+        if head is None and not await self._gone():
             return
         claim = await self._store.claim(self._tenant, self._collection, holder, self._pace.lease_seconds)
         if claim is None:
@@ -69,6 +69,14 @@ class CollectionFollower:
             raise
         except FenceLost:
             log.info("another follows now", extra={"tenant": self._tenant, "collection": self._collection})
+
+    async def _gone(self) -> bool:
+        """Whether the collection, which is not among the sources, does not exist any more."""
+        try:
+            return not await self._feed.exists(self._collection)
+        except TenantForbidden:
+            # A tenant that this installation does not have any more: nobody told us to remove what it had.
+            return False
 
     async def _follow_to_the_end(self, claim: Claim, head: Cursor) -> None:
         """Returns when the collection has been deleted."""

@@ -15,6 +15,7 @@ from services.graph.stores.arcadedb_cypher import ArcadeDBCypher
 from services.graph.stores.bolt import Bolt, NoDatabase, Transaction, Work, open_driver
 from services.graph.stores.place import Place
 from services.runtime.errors import CypherNeedsIsolation, StoreUnavailable
+from services.runtime.settings import Secret
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,7 @@ class ArcadeDBStore:
         url: str,
         admin_url: str,
         user: str,
-        password: str,
+        password: Secret,
         *,
         connections: int,
         timeout: float,
@@ -56,9 +57,9 @@ class ArcadeDBStore:
         """`timeout`: most seconds for one transaction; `cypher_seconds`: for one statement of a caller."""
         async with AsyncExitStack() as stack:
             driver = partial(open_driver, url, connections=connections, connect_seconds=min(5.0, timeout))
-            bolt = Bolt(driver(user, password), seconds=timeout)
+            bolt = Bolt(driver(user, password.reveal()), seconds=timeout)
             stack.push_async_callback(bolt.close)
-            admin = ArcadeDBAdmin(admin_url, user, password, seconds=timeout)
+            admin = ArcadeDBAdmin(admin_url, user, password.reveal(), seconds=timeout)
             stack.push_async_callback(admin.close)
             cypher = ArcadeDBCypher(admin, driver, password, fetch_size=fetch_size, ceiling_seconds=cypher_seconds)
             stack.push_async_callback(cypher.close)

@@ -65,12 +65,12 @@ class ArcadeDBAdmin:
         await self._call("PUT", f"/api/v1/server/users?name={user}", body)
 
     async def end_query(self, mark: str) -> bool:
-        """Asks the queries whose text begins with `mark` to end; True when there were none any more."""
+        """Asks the queries whose text begins with `mark` to end; False when there are none (any more)."""
         running = (await self._command("list queries"))["result"]
         found = [query["id"] for query in running if str(query.get("text", "")).startswith(mark)]
         for query in found:
             await self._command(f"terminate query {query}", tolerate="")
-        return not found
+        return bool(found)
 
     async def _command(self, command: str, tolerate: str | None = None) -> Mapping[str, Any]:
         return await self._call("POST", "/api/v1/server", {"command": command}, tolerate)

@@ -17,6 +17,7 @@ from services.graph.stores import failures
 from services.graph.stores.arcadedb_admin import ArcadeDBAdmin
 from services.graph.stores.cypher_values import Json, row
 from services.runtime.errors import PergolaError, StoreUnavailable
+from services.runtime.settings import Secret
 
 log = logging.getLogger(__name__)
 
@@ -25,6 +26,8 @@ _END_PAUSES: Final = (0.0, 0.05, 0.2, 1.0, 5.0, 30.0, 120.0)
 """Seconds between the attempts to end an abandoned query. A statement that only waits can't be ended by the server;
 its time limit ends it then."""
 
+_BEGUN_BY: Final = 5.0
+_LAST_SECONDS: Final = 2.0
 _GATHER_SECONDS: Final = 0.05
 
 OpenDriver = Callable[[str, str], neo4j.AsyncDriver]
@@ -37,11 +40,17 @@ class ArcadeDBCypher:
     """
 
     def __init__(
-        self, admin: ArcadeDBAdmin, open_driver: OpenDriver, password: str, *, fetch_size: int, ceiling_seconds: float
+        self,
+        admin: ArcadeDBAdmin,
+        open_driver: OpenDriver,
+        password: Secret,
+        *,
+        fetch_size: int,
+        ceiling_seconds: float,
     ) -> None:
         self._admin = admin
         self._open_driver = open_driver
-        self._password = password.encode()
+        self._password = password
         self._fetch_size = fetch_size
         self._ceiling = ceiling_seconds
         self._drivers: OrderedDict[str, neo4j.AsyncDriver] = OrderedDict()
@@ -49,9 +58,13 @@ class ArcadeDBCypher:
         self._ending: set[asyncio.Task[None]] = set()
 
     async def close(self) -> None:
-        for task in self._ending:
+        # Queries cut short by the stop itself are still ended in the store.
+        ending = set(self._ending)
+        if ending:
+            await asyncio.wait(ending, timeout=_LAST_SECONDS)
+        for task in ending:
             task.cancel()
-        await asyncio.gather(*self._ending, return_exceptions=True)
+        await asyncio.gather(*ending, return_exceptions=True)
         for driver in self._drivers.values():
             await driver.close()
 
@@ -63,6 +76,7 @@ class ArcadeDBCypher:
         # The server forgets no statement because its connection broke; this is what it is found by.
         mark = f"/*{secrets.token_hex(12)}*/"
         finished = False
+        rows: ArcadeDBRows | None = None
         try:
             async with (
                 asyncio.timeout(seconds),
@@ -71,7 +85,6 @@ class ArcadeDBCypher:
                 ) as session,
                 await session.begin_transaction(timeout=seconds) as transaction,
             ):
-                rows: ArcadeDBRows | None = None
                 try:
                     result = await transaction.run(f"{mark} {statement}", dict(parameters))
                     rows = ArcadeDBRows(result, transaction, self._fetch_size)
@@ -93,21 +106,25 @@ class ArcadeDBCypher:
             raise
         finally:
             if not finished:
-                self._end(mark)
+                self._end(mark, known=rows is not None)
 
-    def _end(self, mark: str) -> None:
-        task = asyncio.get_running_loop().create_task(self._end_for_good(mark))
+    def _end(self, mark: str, *, known: bool) -> None:
+        task = asyncio.get_running_loop().create_task(self._end_for_good(mark, known=known))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
-    async def _end_for_good(self, mark: str) -> None:
+    async def _end_for_good(self, mark: str, *, known: bool) -> None:
+        """`known`: the server has begun with it. Otherwise it may not have read it yet, so that not to find it the
+        first time means nothing."""
         for pause in _END_PAUSES:
             await asyncio.sleep(pause)
             try:
-                if await self._admin.end_query(mark):
-                    return
+                running = await self._admin.end_query(mark)
             except PergolaError:
                 continue
+            if not running and (known or pause >= _BEGUN_BY):
+                return
+            known = known or running
         log.warning("an abandoned query could not be ended; the store ends it at its time limit")
 
     async def _login(self, database: str) -> neo4j.AsyncDriver:
@@ -125,7 +142,7 @@ class ArcadeDBCypher:
 
     async def _make_login(self, database: str) -> neo4j.AsyncDriver:
         user = f"{database}-reader"
-        password = hmac.digest(self._password, f"pergola login {user}".encode(), "sha256").hex()
+        password = hmac.digest(self._password.reveal().encode(), f"pergola login {user}".encode(), "sha256").hex()
         await self._admin.make_readers(database, self._ceiling)
         made = await self._admin.make_reader(database, user, password)
         driver = self._open_driver(user, password)
@@ -165,7 +182,8 @@ class ArcadeDBRows:
 
 async def _accepted(driver: neo4j.AsyncDriver, database: str) -> bool:
     try:
-        await driver.verify_connectivity(database=database)
+        async with driver.session(database=database) as session:
+            await (await session.run("RETURN 1")).consume()
     except AuthError:
         return False
     except Exception as error:

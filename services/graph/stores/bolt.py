@@ -1,6 +1,7 @@
 """Transactions over Bolt: bounded in time, repeated when they meet another one, their errors translated."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, TypeVar
@@ -14,8 +15,10 @@ from services.runtime.errors import PergolaError, StoreUnavailable
 
 T = TypeVar("T")
 
+
 _FIRST_PAUSE: Final = 0.01
 _LONGEST_PAUSE: Final = 0.5
+_READS: Final = 5
 _ATTEMPTS: Final = 40
 """Conflicts are between a handful of writers, so this is never reached by chance; it ends a store's own confusion."""
 
@@ -37,6 +40,10 @@ class Transaction:
 
 
 Work = Callable[[Transaction], Awaitable[T]]
+
+
+# The driver logs every broken connection as an error of its own; what it means is told, and logged, here.
+logging.getLogger("neo4j").setLevel(logging.CRITICAL)
 
 
 def open_driver(url: str, user: str, password: str, *, connections: int, connect_seconds: float) -> neo4j.AsyncDriver:
@@ -67,19 +74,20 @@ class Bolt:
         await self._driver.close()
 
     async def read(self, database: str, work: Work[T]) -> T:
-        """`work` in a transaction that is not committed; once more on a new connection when the first is dead.
+        """`work` in a transaction that is not committed; again when its connection was dead, or when what it reads
+        went away meanwhile.
 
         Raises NoDatabase, StoreUnavailable, DeadlineExceeded.
         """
-        try:
-            return await self._attempt(database, work, commit=False)
-        except Exception as error:
-            if not failures.lost_connection(error) and not failures.meets_another(error):
-                raise _translated(error) from error
-        try:
-            return await self._attempt(database, work, commit=False)
-        except Exception as error:
-            raise _translated(error) from error
+        for attempt in range(_READS):
+            try:
+                return await self._attempt(database, work, commit=False)
+            except Exception as error:
+                again = failures.meets_another(error) or (failures.lost_connection(error) and attempt == 0)
+                if not again or attempt == _READS - 1:
+                    raise _translated(error) from error
+            await asyncio.sleep(_FIRST_PAUSE * attempt)
+        raise AssertionError("every attempt returns or raises")
 
     async def write(self, database: str, work: Work[T]) -> T:
         """`work` in a transaction that is committed, from the beginning again whenever it met another one.

@@ -18,6 +18,7 @@ from neo4j.exceptions import (
 
 from services.runtime import call
 from services.runtime.errors import (
+    Aborted,
     CypherReadOnly,
     DeadlineExceeded,
     InvalidCypher,
@@ -29,6 +30,7 @@ from services.runtime.errors import (
 log = logging.getLogger(__name__)
 
 NO_DATABASE: Final = "Neo.ClientError.Database.DatabaseNotFound"
+_WENT_AWAY: Final = "Neo.ClientError.Statement.EntityNotFound"
 _TIMED_OUT: Final = frozenset(
     {
         "Neo.ClientError.Transaction.TransactionTimedOut",
@@ -37,14 +39,28 @@ _TIMED_OUT: Final = frozenset(
         "Neo.TransientError.Transaction.Terminated",
     }
 )
+_KINDS: Final = {
+    "SyntaxError": "the query does not parse as one statement of Cypher",
+    "SemanticError": "the query uses a name that it does not define, or a function in a way that does not fit",
+    "ParameterMissing": "the query uses a $parameter that was not given",
+    "ArithmeticError": "the query divides by zero or leaves the range of numbers",
+    "ArgumentError": "the query gives a function an argument that does not fit",
+    "TypeError": "the query uses a value of a type that does not fit",
+    "TransactionNotFound": "the query handles transactions; RunQuery runs one statement in one of its own",
+}
+"""What the last part of a code means, for people."""
+_CONCEALED: Final = "Check the server log"
+"""Part of what ArcadeDB says in production mode instead of its reason."""
 _MAX_REMARK: Final = 300
 
 
 def meets_another(error: BaseException) -> bool:
     """Whether a transaction failed only because another one touched the same things: nothing of it was written, and
-    it may be repeated as a whole. ArcadeDB tells two concurrent MERGEs of one key by a ConstraintError, which the
-    driver itself does not count as such."""
-    return isinstance(error, TransientError | ConstraintError)
+    it may be repeated as a whole. ArcadeDB tells two concurrent MERGEs of one key by a ConstraintError, and a record
+    that went while it was being read by an error of its own; the driver itself does not count these as such."""
+    return isinstance(error, TransientError | ConstraintError) or (
+        isinstance(error, Neo4jError) and error.code == _WENT_AWAY
+    )
 
 
 def lost_connection(error: BaseException) -> bool:
@@ -78,11 +94,14 @@ def of_statement(error: Neo4jError) -> PergolaError:
         )
     if code == "Neo.ClientError.Statement.AccessMode":
         return CypherReadOnly("the query writes; RunQuery only reads")
+    if meets_another(error):
+        return Aborted("what the query reads was being changed meanwhile; run it again")
     remark = clean(error.message or "")
     if "heap budget" in remark:
         return ResourceExhausted("the query needs more memory than the graph store gives to one; add a LIMIT")
     if isinstance(error, ClientError) or code.startswith(("Neo.ClientError.", "Neo.DatabaseError.")):
-        return InvalidCypher(f"the graph store refuses the query: {remark}" if remark else "the query is not Cypher")
+        kind = _KINDS.get(code.rpartition(".")[2], "the graph store can't run the query: something it names is unknown")
+        return InvalidCypher(f"{kind}; the store says: {remark}" if remark else kind)
     return unavailable(error)
 
 
@@ -94,6 +113,8 @@ def of_timeout() -> PergolaError:
 def clean(message: str) -> str:
     """The first line of a store's remark, without what only its operator can use: settings, paths, addresses."""
     line = message.strip().splitlines()[0] if message.strip() else ""
+    if _CONCEALED in line:
+        return ""
     line = re.sub(r" ?allowed by the setting `[^`]*`.*", "", line)
     line = re.sub(r"\b[a-z]+(?:\.[a-z]\w+){2,}(?:Exception|Error)\b:? ?", "", line)
     line = re.sub(r"(?<![\w'\"])/(?:[\w.+-]+/)+[\w.+-]*", "…", line)

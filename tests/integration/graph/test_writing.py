@@ -55,7 +55,8 @@ async def test_an_old_fence_writes_nothing(store: ArcadeDBStore, tenant: str) ->
     assert await store.claim(tenant, "docs", "other", 30) is None
     await store.release(old)
     new = await store.claim(tenant, "docs", "other", 30)
-    assert new is not None and new.cursor == Cursor("i", 0)
+    assert new is not None
+    assert new.cursor == Cursor("i", 0)
     with pytest.raises(FenceLost):
         await store.apply(old, Cursor("i", 0), Cursor("i", 1), [passage("a", "Ada")], [], 30)
     with pytest.raises(FenceLost):

@@ -1,0 +1,161 @@
+"""The follower: the graph equals what the collection holds, once, whoever dies."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator, Mapping
+
+import pytest_asyncio
+
+from pergola.vector.v1 import point_pb2
+from services.graph.extraction.names import names_of
+from services.graph.model import Cursor, Passage
+from services.graph.stores.arcadedb import ArcadeDBStore
+from services.runtime.errors import Aborted
+from tests import bounds
+from tests.integration.graph.test_writing import dump
+from tests.stacks import Stores
+from tests.support import graph
+from tests.support.feed import ScriptedFeed, chunk
+
+PEOPLE = ("Ada Lovelace", "Charles Babbage", "Mary Somerville", "Grace Hopper", "Alan Turing", "ADA LOVELACE")
+PLACES = ("London", "New York", "Ockham Park", "Łódź", "東京")
+
+
+@pytest_asyncio.fixture
+async def feed() -> AsyncIterator[ScriptedFeed]:
+    async with ScriptedFeed("default").serving() as running:
+        yield running
+
+
+def document(seed: int) -> point_pb2.Chunk:
+    chance = random.Random(seed)
+    names = chance.sample(PEOPLE, 2) + chance.sample(PLACES, 2)
+    text = f"On that day {names[0]} met {names[1]} in {names[2]}. Then “{names[3]}” was seen."
+    return chunk(text, title=chance.choice((*PEOPLE, "")), document=f"d{seed % 7}", index=seed % 5)
+
+
+async def scratch(store: ArcadeDBStore, tenant: str, name: str, points: Mapping[str, point_pb2.Chunk]) -> list[object]:
+    """The dump of a graph that is built from nothing in another tenant."""
+    claim = await store.claim(tenant, name, "scratch", 60)
+    assert claim is not None
+    while not await store.clear(claim, 60):
+        pass
+    passages = [
+        Passage(point, one.document, one.title, one.index, names_of(one.text, one.title))
+        for point, one in sorted(points.items())
+    ]
+    await store.begin(claim, Cursor("i", 0), 60)
+    await store.apply(claim, Cursor("i", 0), Cursor("i", 1), passages, [], 60)
+    return await dump(store, tenant)
+
+
+async def test_what_is_deleted_leaves_nothing_behind(
+    stores: Stores, store: ArcadeDBStore, feed: ScriptedFeed, tenant: str
+) -> None:
+    a = {f"a{n}": document(n) for n in range(20)}
+    b = {f"b{n}": document(100 + n) for n in range(20)}
+    await feed.create("deleted", "one")
+    async with graph.graph_service(stores, feed.address):
+        await feed.write("deleted", a | b)
+        await feed.followed("deleted")
+        assert await dump(store, "default") != await scratch(store, tenant, "deleted", b)
+        await feed.write("deleted", dict.fromkeys(a))
+        await feed.followed("deleted")
+        assert await dump(store, "default") == await scratch(store, tenant, "deleted", b)
+        await feed.drop("deleted")
+        await _empty(store)
+
+
+async def test_exactly_once_while_followers_and_the_store_die(
+    stores: Stores, store: ArcadeDBStore, feed: ScriptedFeed, tenant: str
+) -> None:
+    chance = random.Random(7)
+    held: dict[str, point_pb2.Chunk] = {}
+    await feed.create("killed", "one")
+    feed.batch = 17
+
+    async def changes() -> None:
+        for step in range(60):
+            some: dict[str, point_pb2.Chunk | None] = {}
+            for _ in range(chance.randint(1, 20)):
+                point = f"p{chance.randint(0, 80)}"
+                gone = chance.random() < 0.3
+                some[point] = None if gone else document(chance.randint(0, 10_000))
+            for point, one in some.items():
+                if one is None:
+                    held.pop(point, None)
+                else:
+                    held[point] = one
+            await feed.write("killed", some)
+            await asyncio.sleep(0.02 if step % 3 else 0)
+
+    writing = asyncio.create_task(changes())
+    for turn in range(6):
+        # Two at once: one follows, the other waits for its chance. One of them is killed, the other stopped.
+        options = {"follow_lease_seconds": 1, "follow_batch_passages": 5}
+        async with (
+            graph.graph_process(stores, feed.address, **options),
+            graph.graph_service(stores, feed.address, **options),
+        ):
+            await asyncio.sleep(chance.uniform(0.1, 0.6))
+            if turn % 2:
+                stores.kill("graph-store")
+                stores.restart("graph-store")
+                await asyncio.sleep(chance.uniform(0, 0.3))
+    await writing
+    async with graph.graph_service(stores, feed.address, follow_lease_seconds=1):
+        await feed.followed("killed")
+        assert await dump(store, "default") == await scratch(store, tenant, "killed", held)
+        await feed.drop("killed")
+        await _empty(store)
+
+
+async def test_a_collection_made_anew_is_followed_anew(
+    stores: Stores, store: ArcadeDBStore, feed: ScriptedFeed, tenant: str
+) -> None:
+    old = {f"p{n}": document(n) for n in range(10)}
+    new = {f"q{n}": document(50 + n) for n in range(10)}
+    await feed.create("anew", "one")
+    async with graph.graph_service(stores, feed.address):
+        await feed.write("anew", old)
+        await feed.followed("anew")
+    # While nobody follows it becomes another one, whose feed is as long.
+    await feed.create("anew", "two")
+    await feed.write("anew", new)
+    async with graph.graph_service(stores, feed.address):
+        await feed.followed("anew")
+        assert await dump(store, "default") == await scratch(store, tenant, "anew", new)
+    # And it goes while nobody follows.
+    await feed.drop("anew")
+    async with graph.graph_service(stores, feed.address):
+        await _empty(store)
+
+
+async def test_a_frozen_store_is_followed_again_when_it_thaws(
+    stores: Stores, store: ArcadeDBStore, feed: ScriptedFeed, tenant: str
+) -> None:
+    await feed.create("frozen", "one")
+    points = {f"p{n}": document(n) for n in range(10)}
+    async with graph.graph_service(stores, feed.address, store_timeout_seconds=1) as door:
+        await feed.write("frozen", points)
+        await feed.followed("frozen")
+        with stores.frozen("graph-store"):
+            more = {f"q{n}": document(20 + n) for n in range(10)}
+            await feed.write("frozen", more)
+            await asyncio.sleep(2)
+        await feed.followed("frozen", bounds.RECOVERY + 30)
+        assert await dump(store, "default") == await scratch(store, tenant, "frozen", points | more)
+        assert await door.search("frozen", "lovelace") == []
+        await feed.drop("frozen")
+        await _empty(store)
+
+
+async def _empty(store: ArcadeDBStore) -> None:
+    async with asyncio.timeout(30):
+        while True:
+            # Reading what is being removed may meet the removal.
+            with contextlib.suppress(Aborted):
+                if not await dump(store, "default"):
+                    return
+            await asyncio.sleep(0.05)

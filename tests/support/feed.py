@@ -1,0 +1,149 @@
+"""A vector service that says what a test wants, by gRPC: collections whose changes the test makes, with the vector
+service's own rules for cursors, resets and acknowledgements."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from pergola.vector.v1 import change_pb2, change_pb2_grpc, collection_pb2, collection_pb2_grpc, point_pb2
+from services.runtime.errors import CollectionNotFound, CursorMismatch, Unimplemented
+from services.runtime.settings import ServiceSettings
+from services.runtime.start import Runtime, Servicer, serving
+
+
+@dataclass
+class Collection:
+    """A collection as its changes tell it."""
+
+    incarnation: str
+    changes: list[change_pb2.Change] = field(default_factory=list)
+    acknowledged: int = 0
+    gone: bool = False
+
+    @property
+    def head(self) -> change_pb2.ChangeCursor:
+        return change_pb2.ChangeCursor(incarnation=self.incarnation, seq=len(self.changes))
+
+
+class ScriptedFeed(change_pb2_grpc.ChangeServiceServicer, collection_pb2_grpc.CollectionServiceServicer):
+    """The change service of any tenant; a collection is named by tenant and name."""
+
+    def __init__(self, tenant: str = "default") -> None:
+        self.tenant = tenant
+        self.address = ""
+        self.batch = 500
+        self.collections: dict[str, Collection] = {}
+        self._moved = asyncio.Condition()
+
+    # What a test does.
+
+    async def create(self, name: str, incarnation: str) -> None:
+        async with self._moved:
+            if name in self.collections:
+                self.collections[name].gone = True
+            self.collections[name] = Collection(incarnation)
+            self._moved.notify_all()
+
+    async def drop(self, name: str) -> None:
+        async with self._moved:
+            self.collections.pop(name).gone = True
+            self._moved.notify_all()
+
+    async def write(self, name: str, changes: Mapping[str, point_pb2.Chunk | None]) -> None:
+        """Point → its chunk, or None when it is deleted."""
+        async with self._moved:
+            collection = self.collections[name]
+            for point, chunk in changes.items():
+                change = change_pb2.Change(seq=len(collection.changes) + 1)
+                if chunk is None:
+                    change.delete = point
+                else:
+                    change.upsert.CopyFrom(point_pb2.Point(id=point, chunk=chunk))
+                collection.changes.append(change)
+            self._moved.notify_all()
+
+    async def followed(self, name: str, seconds: float = 60) -> None:
+        """Returns when everything is acknowledged."""
+        async with asyncio.timeout(seconds), self._moved:
+            collection = self.collections[name]
+            await self._moved.wait_for(lambda: collection.acknowledged == len(collection.changes))
+
+    # What a follower asks.
+
+    async def ListChangeSources(self, _request: Any, _context: Any) -> change_pb2.ListChangeSourcesResponse:
+        return change_pb2.ListChangeSourcesResponse(
+            sources=[
+                change_pb2.ChangeSource(tenant=self.tenant, collection=name, head=one.head)
+                for name, one in self.collections.items()
+            ]
+        )
+
+    async def GetCollection(
+        self, request: collection_pb2.GetCollectionRequest, _context: Any
+    ) -> collection_pb2.GetCollectionResponse:
+        self._find(request.collection)
+        return collection_pb2.GetCollectionResponse(collection=collection_pb2.Collection(name=request.collection))
+
+    async def WatchChanges(
+        self, request: change_pb2.WatchChangesRequest, _context: Any
+    ) -> AsyncIterator[change_pb2.WatchChangesResponse]:
+        collection = self._find(request.collection)
+        place = request.after.seq
+        if request.after.incarnation != collection.incarnation or place > len(collection.changes):
+            place = 0
+            start = change_pb2.ChangeCursor(incarnation=collection.incarnation)
+            yield change_pb2.WatchChangesResponse(reset=change_pb2.ChangeReset(cursor=start))
+        while True:
+            async with self._moved:
+                while not collection.gone and place == len(collection.changes):
+                    await self._moved.wait()
+            if collection.gone:
+                raise CollectionNotFound("it is gone")
+            items = collection.changes[place : place + self.batch]
+            place += len(items)
+            cursor = change_pb2.ChangeCursor(incarnation=collection.incarnation, seq=place)
+            yield change_pb2.WatchChangesResponse(changes=change_pb2.Changes(items=items, cursor=cursor))
+
+    async def AckChanges(self, request: change_pb2.AckChangesRequest, _context: Any) -> change_pb2.AckChangesResponse:
+        collection = self._find(request.collection)
+        async with self._moved:
+            if request.cursor.incarnation != collection.incarnation or request.cursor.seq > len(collection.changes):
+                raise CursorMismatch("not of this feed")
+            collection.acknowledged = max(collection.acknowledged, request.cursor.seq)
+            self._moved.notify_all()
+            return change_pb2.AckChangesResponse(lag=len(collection.changes) - collection.acknowledged)
+
+    async def _uncalled(self, request: Any, context: Any) -> Any:  # noqa: ARG002 - the names are the stub's
+        raise Unimplemented("followers do not call this")
+
+    CreateCollection = ListCollections = DeleteCollection = _uncalled
+
+    def _find(self, name: str) -> Collection:
+        if name not in self.collections:
+            raise CollectionNotFound("there is none")
+        return self.collections[name]
+
+    # How it is served.
+
+    @asynccontextmanager
+    async def serving(self) -> AsyncIterator["ScriptedFeed"]:
+        @asynccontextmanager
+        async def assemble(_settings: ServiceSettings, _runtime: Runtime[ServiceSettings]) -> AsyncIterator[Any]:
+            yield [
+                Servicer("pergola.vector.v1.ChangeService", self, change_pb2_grpc.add_ChangeServiceServicer_to_server),
+                Servicer(
+                    "pergola.vector.v1.CollectionService",
+                    self,
+                    collection_pb2_grpc.add_CollectionServiceServicer_to_server,
+                ),
+            ]
+
+        async with serving("vector", ServiceSettings(drain_seconds=1), assemble) as running:
+            self.address = running.address
+            yield self
+
+
+def chunk(text: str, title: str = "", document: str = "d", index: int = 0) -> point_pb2.Chunk:
+    return point_pb2.Chunk(document=document, title=title, text=text, index=index, end=len(text))
