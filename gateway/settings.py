@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Annotated, Final
 
+import msgspec
 from msgspec import Meta
 
 from services.runtime.settings import Address, Addresses, Settings, is_loopback
@@ -83,9 +84,10 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
         dict[str, Annotated[float, Meta(ge=0.001, le=86_400)]],
         Meta(
             description='Deadlines of single RPCs, as JSON: {"pergola.vector.v1.DocumentService/BuildIndex": 120}. '
-            "They replace the default and, where longer, the limit."
+            "They replace the default and, where longer, the limit. Default: 600 for a whole answer of "
+            "pergola.chat.v1.ChatService/Chat, which takes a model as long as a streamed one."
         ),
-    ] = {}  # noqa: RUF012 - msgspec copies an empty default
+    ] = msgspec.field(default_factory=lambda: {"pergola.chat.v1.ChatService/Chat": 600.0})
     deadline_grace_seconds: Annotated[
         float,
         Meta(ge=0.1, le=60, description="Seconds beyond a deadline that the service's own answer may take to arrive."),
