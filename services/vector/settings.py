@@ -10,6 +10,8 @@ from services.providers.embedding.minilm import NAME as BUILT_IN
 from services.runtime.settings import Secret, ServiceSettings
 
 Login = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
+Url = Annotated[str, Meta(pattern=r"^https?://[^@\s]+$")]
+Dimension = Annotated[int, Meta(ge=1, le=4000)]
 
 
 class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
@@ -56,17 +58,16 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
         int, Meta(ge=0, description="How long embeddings stay in the cache service; 0: they are not cached.")
     ] = 7 * 86_400
     embedding_endpoint_url: Annotated[
-        str | None,
+        Url | None,
         Meta(
-            pattern=r"^https?://[^@\s]+$",
-            description="Base of an OpenAI-compatible API, such as http://127.0.0.1:11434/v1; its /embeddings is used.",
+            description="Base of an OpenAI-compatible API, such as http://127.0.0.1:11434/v1; its /embeddings is used."
         ),
     ] = None
     embedding_endpoint_model: Annotated[str | None, Meta(description="Model asked for there; also its name here.")] = (
         None
     )
     embedding_endpoint_dimension: Annotated[
-        int | None, Meta(ge=1, le=4000, description="Numbers in that model's vectors.")
+        Dimension | None, Meta(description="Numbers in that model's vectors, 1 to 4,000.")
     ] = None
     embedding_endpoint_key: Annotated[Secret | None, Meta(description="API key sent there as a bearer token.")] = None
     embedding_endpoint_window: Annotated[

@@ -180,15 +180,13 @@ class Database:
         return await self._connect(self._app)
 
     async def _connect(self, login: tuple[str, str]) -> Raw:
-        left = remaining()
         with faults.translated():
-            return await asyncpg.connect(
-                self._url,
-                user=login[0],
-                password=login[1],
-                timeout=CONNECT_SECONDS if left is None else min(CONNECT_SECONDS, statement_seconds(left)),
-                server_settings=_SESSION,
-            )
+            try:
+                return await asyncpg.connect(
+                    self._url, user=login[0], password=login[1], timeout=_connect_seconds(), server_settings=_SESSION
+                )
+            except TimeoutError:
+                raise _silent() from None
 
     @asynccontextmanager
     async def _acquired(self) -> "AsyncIterator[PoolConnectionProxy[Record]]":
@@ -226,7 +224,7 @@ async def _guarded(connection: Connection) -> AsyncIterator[None]:
         if await _settled(connection):
             # The server answers: it is merely slow.
             raise DeadlineExceeded("The database did not finish in time. Ask for less, or give more time.") from None
-        raise StoreUnavailable("The database does not answer. Try again.", retry_after=1.0) from None
+        raise _silent() from None
     except BaseException:
         await _settled(connection)
         raise
@@ -239,6 +237,15 @@ async def _transaction(connection: Connection, tenant: str, longest: float) -> A
     await session.execute(f"BEGIN; SET LOCAL pergola.tenant = '{tenant}'")
     yield session
     await session.execute("COMMIT")
+
+
+def _connect_seconds() -> float:
+    left = remaining()
+    return CONNECT_SECONDS if left is None else min(CONNECT_SECONDS, statement_seconds(left))
+
+
+def _silent() -> StoreUnavailable:
+    return StoreUnavailable("The database does not answer. Try again.", retry_after=1.0)
 
 
 def _named(tenant: str) -> str:

@@ -2,6 +2,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator
 from itertools import pairwise
+from typing import Any
 
 import grpc
 import numpy as np
@@ -29,9 +30,15 @@ def _state(changes: list[pb.Change]) -> dict[str, str]:
     return state
 
 
+async def _drained(call: Any) -> None:
+    while await call.read():
+        pass
+
+
 async def _head(vector: Vector, collection: str) -> pb.ChangeCursor:
     reply = await vector.changes.ListChangeSources(pb.ListChangeSourcesRequest())
-    return next(source.head for source in reply.sources if source.collection == collection)
+    head: pb.ChangeCursor = next(source.head for source in reply.sources if source.collection == collection)
+    return head
 
 
 async def _ack(vector: Vector, collection: str, cursor: pb.ChangeCursor) -> int:
@@ -104,8 +111,7 @@ async def test_a_watch_ends_when_its_collection_is_deleted(vector: Vector) -> No
     await call.read()
     await vector.delete(collection)
     with pytest.raises(grpc.RpcError) as caught:
-        while await call.read():
-            pass
+        await _drained(call)
     assert status(caught.value) == ("NOT_FOUND", "COLLECTION_NOT_FOUND")
 
 
@@ -128,6 +134,15 @@ async def own(stores: Stores) -> AsyncIterator[tuple[Vector, Database]]:
         database_of(environ) as database,
     ):
         yield vector, database
+
+
+class _AbortedByTest(Exception):
+    pass
+
+
+def _maybe_abort(dice: random.Random) -> None:
+    if dice.random() < 0.3:
+        raise _AbortedByTest
 
 
 async def test_many_writers_leave_no_gap_and_a_follower_that_breaks_off_misses_nothing(
@@ -157,15 +172,13 @@ async def test_many_writers_leave_no_gap_and_a_follower_that_breaks_off_misses_n
             try:
                 async with database.transaction("default") as session:
                     await point_store.insert(session, collection, writes, sums)
-                    if dice.random() < 0.3:
-                        raise asyncio.IncompleteReadError(b"", None)
+                    _maybe_abort(dice)
                     await point_store.publish(session, collection, sums)
-                    if dice.random() < 0.3:
-                        # Numbers were taken, and are given back.
-                        await session.value("SELECT pg_sleep(0.01)")
-                        raise asyncio.IncompleteReadError(b"", None)
+                    # Numbers were taken; an abort gives them back.
+                    await session.value("SELECT pg_sleep(0.005)")
+                    _maybe_abort(dice)
                 committed += amount
-            except asyncio.IncompleteReadError:
+            except _AbortedByTest:
                 pass
 
     seen: list[int] = []

@@ -1,3 +1,5 @@
+from typing import Any
+
 import grpc
 import pytest
 from google.protobuf.struct_pb2 import Struct
@@ -54,7 +56,9 @@ async def test_metadata_is_the_payload_of_every_point(vector: Vector) -> None:
 async def test_unchanged_documents_cost_nothing_and_changed_ones_replace_their_passages(vector: Vector) -> None:
     collection = await vector.create()
     long = " ".join(f"Sentence number {n} tells about apples." for n in range(120))
-    first = await vector.ingest(collection, pb.Document(id="a", text=long), pb.Document(id="b", text="Pears are green."))
+    first = await vector.ingest(
+        collection, pb.Document(id="a", text=long), pb.Document(id="b", text="Pears are green.")
+    )
     assert first.progress.documents_unchanged == 0
     before = await vector.get(collection)
     same = await vector.ingest(collection, pb.Document(id="a", text=long), pb.Document(id="b", text="Pears are green."))
@@ -64,7 +68,7 @@ async def test_unchanged_documents_cost_nothing_and_changed_ones_replace_their_p
     after = await vector.get(collection)
     assert before.point_count > 3
     assert (after.point_count, after.document_count) == (2, 2)
-    assert not [one for one in await vector.query(collection, text="apples", mode="lexical", k=100)]
+    assert await vector.query(collection, text="apples", mode="lexical", k=100) == []
     (found,) = await vector.query(collection, text="plums", mode="lexical")
     assert found.point.chunk.document == "a"
 
@@ -78,7 +82,9 @@ async def test_the_same_text_is_the_same_document(vector: Vector) -> None:
 
 async def test_the_later_state_of_a_document_wins_within_a_job_too(vector: Vector) -> None:
     collection = await vector.create()
-    job = await vector.ingest(collection, pb.Document(id="x", text="The old one."), pb.Document(id="x", text="The new."))
+    job = await vector.ingest(
+        collection, pb.Document(id="x", text="The old one."), pb.Document(id="x", text="The new.")
+    )
     assert job.progress.documents_done == 2
     (found,) = await vector.query(collection, text="one")
     assert found.point.chunk.text == "The new."
@@ -100,7 +106,8 @@ async def test_a_job_of_which_every_document_failed_has_failed(vector: Vector) -
 
 
 @pytest.mark.parametrize(
-    ("text", "script"), [("서울은 대한민국의 수도이다. 한강이 흐른다.", "Korean"), ("東京は日本の首都です。とても大きい。", "Japanese")]
+    ("text", "script"),
+    [("서울은 대한민국의 수도이다. 한강이 흐른다.", "Korean"), ("東京は日本の首都です。とても大きい。", "Japanese")],
 )
 async def test_text_the_model_was_not_made_for_is_named_and_still_found(vector: Vector, text: str, script: str) -> None:
     collection = await vector.create()
@@ -161,7 +168,7 @@ async def test_what_can_not_be_stored_is_named(vector: Vector, document: pb.Docu
     ("value", "path"),
     [(2.0**53 + 2, "n"), (float("inf"), "n"), (float("nan"), "n"), ({"deep": [1, 2.0**60]}, "n.deep[1]"), ("\0", "n")],
 )
-async def test_metadata_that_would_not_come_back_is_named(vector: Vector, value: object, path: str) -> None:
+async def test_metadata_that_would_not_come_back_is_named(vector: Vector, value: Any, path: str) -> None:
     collection = await vector.create()
     fields = Struct()
     fields.update({"n": value})

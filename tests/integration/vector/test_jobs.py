@@ -49,7 +49,9 @@ async def test_an_event_shows_only_the_failures_until_then(vector: Vector) -> No
 
 async def test_a_job_nobody_works_on_yet_sends_heartbeats(vector: Vector) -> None:
     collection = await vector.create()
-    job = await vector.accept(collection, *(f"Sentence {n} of a long text about nothing at all. " * 60 for n in range(30)))
+    job = await vector.accept(
+        collection, *(f"Sentence {n} of a long text about nothing at all. " * 60 for n in range(30))
+    )
     kinds = set()
     call = vector.jobs.WatchJob(pb.WatchJobRequest(id=job), timeout=120)
     async for event in call:
@@ -85,8 +87,8 @@ async def test_jobs_are_listed_newest_first_page_by_page(vector: Vector) -> None
     assert seen == jobs[::-1]
     everything = await vector.jobs.ListJobs(pb.ListJobsRequest())
     assert everything.jobs[0].id == jobs[-1]
+    first = await vector.jobs.ListJobs(pb.ListJobsRequest(collection=collection, page_size=2))
     with pytest.raises(grpc.RpcError) as caught:
-        first = await vector.jobs.ListJobs(pb.ListJobsRequest(collection=collection, page_size=2))
         await vector.jobs.ListJobs(pb.ListJobsRequest(page_size=2, page_token=first.next_page_token))
     assert status(caught.value) == ("INVALID_ARGUMENT", "INVALID_PAGE_TOKEN")
 

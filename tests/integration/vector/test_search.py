@@ -111,7 +111,9 @@ async def test_hybrid_search_fuses_both_ranks(
 async def test_statistics_follow_every_change(vector: Vector) -> None:
     collection = await vector.create()
     texts = {f"d{n}": text for n, text in enumerate(_texts(30))}
-    await vector.ingest(collection, *(document_pb2.Document(id=name, title="t", text=text) for name, text in texts.items()))
+    await vector.ingest(
+        collection, *(document_pb2.Document(id=name, title="t", text=text) for name, text in texts.items())
+    )
     for name in ("d3", "d11", "d12"):
         texts[name] = f"Now {name} tells of a lantern, a lantern and a lantern."
         await vector.ingest(collection, document_pb2.Document(id=name, title="t", text=texts[name]))
@@ -171,7 +173,12 @@ async def test_a_number_beyond_the_storage_is_refused(vector: Vector) -> None:
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"vector": point_pb2.Vector(values=[1.0]), "mode": "hybrid"}, {"text": "a", "mode": "fuzzy"}, {"text": "a", "k": 0}],
+    [
+        {},
+        {"vector": point_pb2.Vector(values=[1.0]), "mode": "hybrid"},
+        {"text": "a", "mode": "fuzzy"},
+        {"text": "a", "k": 0},
+    ],
 )
 async def test_a_query_that_asks_nothing_is_refused(vector: Vector, fields: dict[str, object]) -> None:
     with pytest.raises(grpc.RpcError) as caught:

@@ -1,4 +1,5 @@
 """Two tenants that try to reach each other's data: through the service, and past it with the service's own login."""
+# ruff: noqa: S608 - the names of tables are this file's
 
 import hashlib
 import json
@@ -44,7 +45,12 @@ class House(NamedTuple):
 async def house(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[House]:
     keys = {name: secrets.token_hex(16) for name in _CALLERS}
     entries = [
-        {"name": name, "key_sha256": hashlib.sha256(keys[name].encode()).hexdigest(), "tenants": tenants, "roles": roles}
+        {
+            "name": name,
+            "key_sha256": hashlib.sha256(keys[name].encode()).hexdigest(),
+            "tenants": tenants,
+            "roles": roles,
+        }
         for name, (tenants, roles) in _CALLERS.items()
     ]
     file = tmp_path_factory.mktemp("callers") / "callers.json"
@@ -61,7 +67,9 @@ async def house(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Asy
             await callers[tenant].create("shared-name", graph=True)
             # One document fails and one consumer acknowledges, so that each shared table has rows of both.
             await callers[tenant].accept("shared-name", f"The secret of {tenant}.", " ", request_id="r")
-            (job,) = (await callers[tenant].jobs.ListJobs(job_pb2.ListJobsRequest(), metadata=callers[tenant].metadata)).jobs
+            (job,) = (
+                await callers[tenant].jobs.ListJobs(job_pb2.ListJobsRequest(), metadata=callers[tenant].metadata)
+            ).jobs
             await callers[tenant].ended(job.id)
             incarnation = (await callers[tenant].get("shared-name")).incarnation
             ack = change_pb2.AckChangesRequest(
@@ -226,5 +234,3 @@ async def test_no_name_of_a_tenant_gets_into_a_statement_unseen(house: House) ->
         with pytest.raises(ValueError, match="no name of a tenant"):
             async with house.database.transaction(name):
                 pass
-
-

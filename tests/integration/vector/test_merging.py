@@ -1,0 +1,185 @@
+"""Vectors move from the delta under the index while others read and write, and nobody notices."""
+# ruff: noqa: S608 - the names of tables come from the layout
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+
+from pergola.vector.v1 import document_pb2, point_pb2
+from services.vector import words
+from services.vector.model import Chunk, Collection, Point
+from services.vector.stores import collections as collection_store
+from services.vector.stores import merging
+from services.vector.stores import points as point_store
+from services.vector.stores.layout import Layout
+from services.vector.stores.postgres import Database
+from tests.stacks import Stores
+from tests.support.vector import Vector, caller, database_of, vector_service
+
+_DIMENSION = 16
+
+
+class House(NamedTuple):
+    vector: Vector
+    database: Database
+    collection: Collection
+
+
+@pytest.fixture
+async def house(stores: Stores) -> AsyncIterator[House]:
+    environ = await stores.own_database()
+    async with (
+        # So high that only the tests merge.
+        vector_service(environ, poll_seconds="0.2", delta_rows="1000000") as address,
+        caller(address) as vector,
+        database_of(environ) as database,
+    ):
+        name = await vector.create(dimension=_DIMENSION)
+        async with database.transaction("default") as session:
+            collection = await collection_store.find(session, name)
+        assert collection is not None
+        yield House(vector, database, collection)
+
+
+async def _write(house: House, document: str, vectors: np.ndarray) -> None:
+    """Replaces a document by points with these vectors."""
+    sums = point_store.Sums()
+    writes = [
+        point_store.Write(
+            point=Point(
+                id=f"{document}-{n}",
+                payload={},
+                chunk=Chunk(document=document, title="", text="word", index=n, heading_path=(), start=0, end=4),
+            ),
+            words=words.of_passage("word"),
+            vector=vector.astype(np.float32),
+        )
+        for n, vector in enumerate(vectors)
+    ]
+    async with house.database.transaction("default") as session:
+        await point_store.delete_of_documents(session, house.collection, [document], sums)
+        await point_store.insert(session, house.collection, writes, sums)
+        await point_store.publish(session, house.collection, sums)
+
+
+async def _sizes(house: House) -> tuple[int, int]:
+    """Rows of the delta and under the index."""
+    t = Layout(house.collection.id)
+    async with house.database.session() as session:
+        return (
+            await session.value(f"SELECT count(*) FROM {t['delta']}"),
+            await session.value(f"SELECT count(*) FROM {t['vector']}"),
+        )
+
+
+async def _indexes(house: House) -> list[str]:
+    async with house.database.session() as session:
+        rows = await session.fetch(
+            "SELECT indexname FROM pg_indexes WHERE tablename = $1 AND indexdef LIKE '%hnsw%'",
+            Layout(house.collection.id).bare("vector"),
+        )
+    return [row["indexname"] for row in rows]
+
+
+async def test_a_merge_builds_the_index_and_every_point_is_found_as_before(house: House) -> None:
+    dice = np.random.default_rng(5)
+    vectors = dice.normal(size=(800, _DIMENSION))
+    await _write(house, "first", vectors[:600])
+    asked = [point_pb2.Vector(packed=one.astype("<f4").tobytes()) for one in dice.normal(size=(10, _DIMENSION))]
+    before = [await house.vector.query(house.collection.name, vector=one, k=20) for one in asked]
+    assert await merging.merge(house.database, house.collection) == 600
+    assert await _sizes(house) == (0, 600)
+    assert await _indexes(house) == [Layout(house.collection.id).bare("hnsw")]
+    assert [await house.vector.query(house.collection.name, vector=one, k=20) for one in asked] == before
+    await _write(house, "second", vectors[600:])
+    assert await _sizes(house) == (200, 600)
+    both = [await house.vector.query(house.collection.name, vector=one, k=20) for one in asked]
+    assert await merging.merge(house.database, house.collection) == 200
+    assert [await house.vector.query(house.collection.name, vector=one, k=20) for one in asked] == both
+    everything = await house.vector.query(house.collection.name, vector=asked[0], k=1000, with_vector=True)
+    assert len(everything) == 800
+    assert all(len(one.point.vector.packed) == 4 * _DIMENSION for one in everything)
+
+
+async def test_what_was_deleted_does_not_shorten_an_answer(house: House) -> None:
+    dice = np.random.default_rng(6)
+    near, far = dice.normal(size=(2, _DIMENSION))
+    await _write(house, "near", near + dice.normal(size=(400, _DIMENSION)) * 0.01)
+    await _write(house, "far", far + dice.normal(size=(300, _DIMENSION)) * 0.01)
+    await merging.merge(house.database, house.collection)
+    await _write(house, "near", near[None, :])
+    found = await house.vector.query(
+        house.collection.name, vector=point_pb2.Vector(packed=near.astype("<f4").tobytes()), k=50
+    )
+    assert len(found) == 50
+    assert found[0].point.chunk.document == "near"
+
+
+async def test_merges_and_writers_at_once_leave_each_point_with_one_vector(house: House) -> None:
+    done = asyncio.Event()
+
+    async def write(number: int) -> None:
+        dice = np.random.default_rng(number)
+        for turn in range(12):
+            await _write(house, f"d{number}", dice.normal(size=(20 + turn, _DIMENSION)))
+
+    async def merge() -> None:
+        while not done.is_set():
+            await merging.merge(house.database, house.collection)
+
+    async def read() -> None:
+        asked = point_pb2.Vector(values=[1.0] * _DIMENSION)
+        counts = set()
+        while not done.is_set():
+            counts.add(len(await house.vector.query(house.collection.name, vector=asked, k=20)))
+        assert counts <= {0, 20}
+
+    others = [asyncio.create_task(merge()), asyncio.create_task(merge()), asyncio.create_task(read())]
+    await asyncio.gather(*(write(number) for number in range(4)))
+    done.set()
+    await asyncio.gather(*others)
+    t = Layout(house.collection.id)
+    async with house.database.session() as session:
+        rows = await session.fetch(
+            f"SELECT p.n, (d.n IS NOT NULL)::int + (v.n IS NOT NULL)::int AS vectors FROM {t['point']} p"
+            f" FULL JOIN {t['delta']} d USING (n) FULL JOIN {t['vector']} v USING (n)"
+        )
+    assert len(rows) == 4 * 31
+    assert {row["vectors"] for row in rows} == {1}
+    assert all(row["n"] is not None for row in rows)
+
+
+async def test_what_an_interrupted_build_left_is_replaced(house: House) -> None:
+    await _write(house, "a", np.random.default_rng(7).normal(size=(50, _DIMENSION)))
+    await merging.merge(house.database, house.collection)
+    async with house.database.owner_connection() as connection:
+        # As the catalogue looks after a build that was killed.
+        (name,) = await _indexes(house)
+        await connection.execute(f"DROP INDEX points.{name}")
+        t = Layout(house.collection.id)
+        await connection.execute(f"ALTER TABLE {t['vector']} ADD COLUMN twice int DEFAULT 1")
+        with pytest.raises(Exception, match="could not create unique index"):
+            await connection.execute(f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON {t['vector']} (twice)")
+    await merging.merge(house.database, house.collection)
+    assert await _indexes(house) == [name]
+
+
+async def test_a_service_merges_by_itself(stores: Stores) -> None:
+    environ = await stores.own_database()
+    async with (
+        vector_service(environ, poll_seconds="0.2", delta_rows="5") as address,
+        caller(address) as vector,
+        database_of(environ) as database,
+    ):
+        name = await vector.create()
+        await vector.ingest(name, *(document_pb2.Document(text=f"Text number {n}.") for n in range(8)))
+        async with database.transaction("default") as session:
+            collection = await collection_store.find(session, name)
+        assert collection is not None
+        async with asyncio.timeout(60):
+            while await _sizes(House(vector, database, collection)) != (0, 8):
+                pass
+        assert len(await vector.query(name, text="number", k=10)) == 8
