@@ -80,17 +80,19 @@ async def test_what_is_in_memory_is_served_while_redis_is_frozen(stores: Stores,
 
 
 async def test_a_write_given_up_before_it_was_sent_is_never_sent(stores: Stores, key: str) -> None:
-    async with replica(stores, "failures", redis_timeout_seconds="5") as cache:
-        await cache.get("warm")
-        await cache.set("warm", "x")
-        with stores.frozen("redis-values"):
-            first = asyncio.ensure_future(cache.set(f"{key}-sent", "x"))  # takes the lane
-            await asyncio.sleep(0)
-            await unavailable(cache.set(key, "late", 0.3))
+    target = stores.environ("cache")["PERGOLA_REDIS_VALUES_URL"].removeprefix("redis://").removesuffix("/0")
+    async with (
+        tcp_proxy(target) as proxy,
+        replica(stores, "failures", redis_values_url=f"redis://{proxy.address}/0", redis_timeout_seconds="20") as cache,
+    ):
+        proxy.hold_replies(to=lambda sent: b"first" in sent)
+        first = asyncio.ensure_future(cache.set(f"{key}-first", "first"))
+        await asyncio.wait_for(proxy.held(), bounds.RECOVERY)  # it has the lane
+        await unavailable(cache.set(key, "late", 0.3))
+        proxy.release()
         await first
         await recovered(cache, f"{key}-other")
-        async with redis_client(stores) as redis:
-            assert await redis.get(f"pergola:cache:default:failures:{key}") is None
+        assert b"late" not in proxy.sent
 
 
 async def test_a_killed_redis_fails_at_once_and_comes_back(stores: Stores, key: str) -> None:

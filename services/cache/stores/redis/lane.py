@@ -9,6 +9,7 @@ it.
 import asyncio
 import logging
 from collections.abc import Callable, Sequence
+from typing import Final
 
 from redis.asyncio.connection import AbstractConnection, ConnectionPool
 from redis.exceptions import AuthenticationError, NoScriptError, RedisError, ResponseError
@@ -17,6 +18,9 @@ from services.cache.stores.redis import scripts
 from services.runtime.errors import StoreUnavailable
 
 log = logging.getLogger(__name__)
+
+_GRACE_SECONDS: Final = 0.25
+"""A command is given this long to end in step, even when nobody waits for it any more."""
 
 Command = tuple[bytes, ...]
 Reply = object
@@ -58,12 +62,15 @@ class Lane:
     async def carry(self, build: Callable[["Lane"], Sequence[Command]], until: float) -> list[Reply]:
         """Sends the commands that `build` makes, in one piece, and returns a reply for each.
 
-        `until` is on the loop's clock. All commands of this service can be repeated without harm, so a connection that
-        had worked and turns out closed is replaced and the commands are sent once more. Raises StoreUnavailable; the
-        outcome of the commands is open then.
+        `until`, on the loop's clock: when the last caller has left. All commands of this service can be repeated
+        without harm, so a connection that had worked and turns out closed is replaced and the commands are sent once
+        more. Raises StoreUnavailable; the outcome of the commands is open then.
         """
+        # Replacing a connection costs more than a moment's patience with it, and callers in a hurry would otherwise
+        # never let one be made.
+        grace = asyncio.get_running_loop().time() + _GRACE_SECONDS
         try:
-            async with asyncio.timeout_at(until):
+            async with asyncio.timeout_at(max(until, grace)):
                 try:
                     return await self._once(build)
                 except _Stale:

@@ -1,0 +1,1 @@
+"""What every benchmark shares: rounds that alternate, medians, the machine, the report."""
