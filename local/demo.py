@@ -17,7 +17,7 @@ from local.supervisor.progress import Progress
 from local.supervisor.supervise import make_stack
 from local.system.datadir import DataDirectory
 
-_QUESTION = "Which transports does the gateway offer?"
+_QUESTION = "What survives a power cut?"
 _COMMANDS = (("ingest", "README.md", "docs"), ("ask", _QUESTION))
 
 

@@ -61,7 +61,7 @@ class Progress:
             "",
             "  make demo",
             "  .venv/bin/pergola ingest README.md docs",
-            '  .venv/bin/pergola ask "What does the gateway do?"',
+            '  .venv/bin/pergola ask "What survives a power cut?"',
             "",
             "Ctrl-C stops everything.",
         ]
