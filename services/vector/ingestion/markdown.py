@@ -10,7 +10,10 @@ from markdown_it.token import Token
 from services.providers.embedding.model import Span
 
 _BREAK: Final = re.compile(r"\r\n?|\n")
-_FRONT_MATTER: Final = re.compile(r"---[ \t]*\r?\n.*?\r?\n(?:---|\.\.\.)[ \t]*(?:\r?\n|\Z)", re.DOTALL)
+_LINE_END: Final = r"[ \t]*(?:\r\n?|\n)"
+_FRONT_MATTER: Final = re.compile(
+    rf"---{_LINE_END}(?:.*?{_LINE_END})??(?:---|\.\.\.)(?:{_LINE_END}|[ \t]*\Z)", re.DOTALL
+)
 _BY_LINE: Final = frozenset({"fence", "code_block", "table_open", "html_block"})
 _INLINE: Final = MarkdownIt("commonmark")
 # Only blocks are of interest in the body; reading the inline marks too would take most of the time.

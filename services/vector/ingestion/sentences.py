@@ -5,13 +5,14 @@ from typing import Final
 
 from services.providers.embedding.model import Span
 
-# After the mark may follow closing quotes and brackets; then white space, or nothing in scripts that use none.
+# After the mark may follow closing quotes and brackets; then white space, or nothing in scripts that use none. A run of
+# marks is looked at from its beginning alone, and as a whole: otherwise a line of dots would take quadratic time.
 _END: Final = re.compile(
-    r"""(?P<mark>[.!?…]+)(?P<close>["'”’»)\]]*)(?=\s)   # Latin, Cyrillic, Greek, Korean, …
-      | [。！？｡]+[」』”’）】]*                              # Chinese, Japanese
-      | [।॥۔؟]+(?=\s)                                     # Devanagari, Urdu, Arabic
-      | \n[ \t]*\n\s*                                     # an empty line
-      | \n(?=[ \t]*(?:[-*•‣–]|\d{1,3}[.)])[ \t])          # a list's next item
+    r"""(?<![.!?…])(?P<mark>[.!?…]++)["'”’»)\]]*+(?=\s)        # Latin, Cyrillic, Greek, Korean, …
+      | [。！？｡]++[」』”’）】]*+                              # Chinese, Japanese
+      | (?<![।॥۔؟])[।॥۔؟]++(?=\s)                           # Devanagari, Urdu, Arabic
+      | \n[ \t]*+\n\s*+                                      # an empty line
+      | \n(?=[ \t]*+(?:[-*•‣–]|\d{1,3}[.)])[ \t])           # a list's next item
     """,
     re.VERBOSE,
 )

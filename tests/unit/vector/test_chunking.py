@@ -1,0 +1,154 @@
+"""Passages: whole sentences, inside the window, pointing into the text."""
+
+from itertools import pairwise
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from services.providers.embedding import weights
+from services.providers.embedding.estimate import Estimate
+from services.providers.embedding.minilm import WordPieces
+from services.vector.ingestion.chunking import Chunker, Passage
+from services.vector.model import Format
+
+
+@pytest.fixture(scope="module")
+def pieces() -> WordPieces:
+    return WordPieces(weights.folder() / "tokenizer.json")
+
+
+@pytest.fixture(scope="module")
+def chunker(pieces: WordPieces) -> Chunker:
+    return Chunker(pieces, 254, tokens=40, overlap=10)
+
+
+def _texts(text: str, passages: list[Passage]) -> list[str]:
+    return [text[one.start : one.end] for one in passages]
+
+
+def test_a_short_text_is_one_passage(chunker: Chunker) -> None:
+    assert _texts("  A short text. \n", chunker.cut("  A short text. \n", "text")) == ["A short text."]
+
+
+def test_nothing_becomes_nothing(chunker: Chunker) -> None:
+    for text in ("", "  \n\t\u00a0\u2003"):
+        assert chunker.cut(text, "text") == []
+        assert chunker.cut(text, "markdown") == []
+
+
+def test_sentences_stay_whole_and_the_last_ones_are_repeated(chunker: Chunker) -> None:
+    sentences = [f"Sentence {n} is made of seven words." for n in range(30)]
+    text = " ".join(sentences)
+    cut = _texts(text, chunker.cut(text, "text"))
+    for passage in cut:
+        assert passage.startswith("Sentence")
+        assert passage.endswith("words.")
+    for before, after in pairwise(cut):
+        assert before.endswith(after.partition(".")[0] + ".")
+    assert {one for passage in cut for one in passage.replace(". ", ".\n").split("\n")} == set(sentences)
+
+
+def test_a_sentence_without_end_is_cut_between_words(chunker: Chunker, pieces: WordPieces) -> None:
+    text = " ".join(f"word{n}" for n in range(300))
+    passages = chunker.cut(text, "text")
+    assert len(passages) > 10
+    words = [word for one in _texts(text, passages) for word in one.split()]
+    assert set(words) == set(text.split())
+    assert all(len(spans) <= 40 for spans in pieces.spans(_texts(text, passages)))
+
+
+def test_a_word_without_end_is_cut_anyway(chunker: Chunker) -> None:
+    text = "-" * 500
+    assert "".join(_texts(text, chunker.cut(text, "text"))) == text
+
+
+_MARKDOWN = """---
+title: Ignored by the parser
+more: lines
+---
+
+Before any heading.
+
+# First *heading* with `code` and [a link](http://x)
+
+Text under the first.
+
+## Inner
+
+1. one
+2. two
+
+```python
+# no heading in here
+x = 1
+```
+
+Setext
+======
+
+| a | b |
+|---|---|
+| 1 | 2 |
+
+### Deep
+## Last
+"""
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
+def test_markdown_is_cut_at_headings(chunker: Chunker, newline: str) -> None:
+    text = _MARKDOWN.replace("\n", newline)
+    passages = chunker.cut(text, "markdown")
+    first = "First heading with code and a link"
+    assert [one.heading_path for one in passages] == [
+        (),
+        (first,),
+        (first, "Inner"),
+        ("Setext",),
+        ("Setext", "Last"),
+    ]
+    shown = _texts(text, passages)
+    assert shown[0].endswith("Before any heading.")
+    assert shown[1].startswith("# First")
+    assert "# no heading in here" in shown[2]
+    assert shown[3].startswith("Setext")
+    assert shown[3].endswith("| 1 | 2 |")
+    assert "### Deep" in shown[4]
+
+
+def test_the_header_holds_title_and_headings_within_its_share(pieces: WordPieces) -> None:
+    chunker = Chunker(pieces, 254, tokens=192, overlap=32)
+    assert chunker.header("Title", ("Title", "Part")) == "Title – Part"
+    assert chunker.header("Title", ()) == "Title"
+    assert chunker.header("", ("Part",)) == "Part"
+    long = chunker.header("word " * 200, ("more",))
+    assert len(pieces.spans([long])[0]) <= 254 // 4
+    texts = [f"Sentence {n} is made of seven words." for n in range(200)]
+    (first, *_) = chunker.cut(" ".join(texts), "text")
+    whole = f"{long}\n{' '.join(texts)[first.start : first.end]}"
+    assert len(pieces.encode([whole])[0].ids) <= 256
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    text=st.text(
+        st.one_of(st.sampled_from("a b.\n#-*`>|!？。 가나\t\r1"), st.characters(exclude_categories=["Cs"])),
+        max_size=400,
+    ),
+    form=st.sampled_from(["text", "markdown"]),
+    estimate=st.booleans(),
+)
+def test_passages_are_in_order_cover_the_text_and_fit(
+    pieces: WordPieces, text: str, form: Format, estimate: bool
+) -> None:
+    tokenizer = Estimate() if estimate else pieces
+    passages = Chunker(tokenizer, 64, tokens=12, overlap=4).cut(text, form)
+    assert [one.start for one in passages] == sorted(one.start for one in passages)
+    for one in passages:
+        assert text[one.start : one.end].strip()
+    if form == "text":
+        covered = {place for one in passages for place in range(one.start, one.end)}
+        assert all(letter.isspace() for place, letter in enumerate(text) if place not in covered)
+    for spans in tokenizer.spans(_texts(text, passages)):
+        assert len(spans) <= 12
