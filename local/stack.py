@@ -145,6 +145,12 @@ class Stack:
             self.stop()
             raise
 
+    def clean_up(self) -> None:
+        """Ends what a killed run left on this data directory, and starts nothing. Raises DataDirectoryHeld."""
+        self.data.acquire()
+        self._end_leftovers()
+        self.data.release()
+
     def _end_leftovers(self) -> None:
         for part, known in self.data.recorded_processes().items():
             self._on_event(Event(part, "note", f"ending process {known.pid}, left by a run that was killed"))

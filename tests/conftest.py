@@ -1,12 +1,15 @@
 """Fixtures of all tests: real stores, and the whole suite, each started once a session and only when a test asks."""
 
+import contextlib
 import json
 import signal
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from local import settings
+from local.errors import DataDirectoryHeld
 from local.stack import Stack
 from tests import stacks
 from tests.fakes.provider import FakeProvider
@@ -18,9 +21,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 @pytest.fixture(scope="session")
-def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stacks.Stores]:
+def data_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the stacks of this session keep their data; what sessions that were killed left running is ended."""
+    for left in tmp_path_factory.getbasetemp().parent.glob("*/stack-*"):
+        with contextlib.suppress(DataDirectoryHeld, OSError):
+            Stack(left, parts=()).clean_up()
+    return tmp_path_factory.getbasetemp()
+
+
+@pytest.fixture(scope="session")
+def stores(data_root: Path) -> Iterator[stacks.Stores]:
     """PostgreSQL + pgvector, both Valkeys and the graph store."""
-    stack = Stack(tmp_path_factory.mktemp("stores"), parts=settings.STORES, environ=stacks.test_environ())
+    stack = Stack(data_root / "stack-stores", parts=settings.STORES, environ=stacks.test_environ())
     stack.start()
     try:
         yield stacks.Stores(stack)
@@ -36,11 +48,11 @@ def suite_provider() -> Iterator[FakeProvider]:
 
 
 @pytest.fixture(scope="session")
-def suite(tmp_path_factory: pytest.TempPathFactory, suite_provider: FakeProvider) -> Iterator[stacks.Suite]:
+def suite(data_root: Path, suite_provider: FakeProvider) -> Iterator[stacks.Suite]:
     """All of Pergola behind its gateway, on free ports, with a fake model provider."""
     models = json.dumps([{"id": "fake/*", "base_url": suite_provider.base_url}])
     environ = stacks.test_environ() | {"PERGOLA_CHAT_MODELS": models}
-    stack = Stack(tmp_path_factory.mktemp("suite"), ports={"gateway": 0}, environ=environ)
+    stack = Stack(data_root / "stack-suite", ports={"gateway": 0}, environ=environ)
     stack.start()
     try:
         yield stacks.Suite(stack)
