@@ -1,0 +1,104 @@
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from services.runtime.errors import FailedPrecondition, StoreUnavailable
+from services.vector.stores import migrate
+from services.vector.stores.postgres import Database
+from tests.stacks import Stores
+from tests.support.vector import database_of, vector_service
+
+
+@pytest.fixture
+async def database(stores: Stores) -> AsyncIterator[Database]:
+    async with database_of(await stores.own_database()) as opened:
+        yield opened
+
+
+async def _applied(database: Database) -> list[tuple[int, str, str]]:
+    async with database.owner_connection() as connection:
+        rows = await connection.fetch("SELECT number, name, sha256 FROM pergola.migrations ORDER BY number")
+    return [tuple(row) for row in rows]
+
+
+async def test_replicas_that_start_together_migrate_once(database: Database) -> None:
+    await asyncio.gather(*(migrate.migrate(database) for _ in range(6)))
+    files = sorted(migrate.FOLDER.glob("*.sql"))
+    assert await _applied(database) == [
+        (place, file.name, hashlib.sha256(file.read_bytes()).hexdigest()) for place, file in enumerate(files, 1)
+    ]
+
+
+async def test_a_file_that_was_changed_is_noticed(database: Database) -> None:
+    await migrate.migrate(database)
+    async with database.owner_connection() as connection:
+        await connection.execute("UPDATE pergola.migrations SET sha256 = 'other' WHERE number = 1")
+    with pytest.raises(FailedPrecondition, match="0001_catalogue"):
+        await migrate.migrate(database)
+
+
+async def test_an_older_program_leaves_a_newer_database_alone(database: Database) -> None:
+    await migrate.migrate(database)
+    async with database.owner_connection() as connection:
+        await connection.execute(
+            "INSERT INTO pergola.migrations (number, name, sha256) VALUES (9000, '9000_future.sql', 'x')"
+        )
+    with pytest.raises(FailedPrecondition, match="newer version"):
+        await migrate.migrate(database)
+
+
+async def test_a_migration_that_fails_leaves_nothing_behind(
+    database: Database, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    (tmp_path / "0001_half.sql").write_text("CREATE TABLE pergola.half (a int); SELECT 1 / 0;")
+    monkeypatch.setattr(migrate, "FOLDER", tmp_path)
+    with pytest.raises(asyncpg.DivisionByZeroError):
+        await migrate.migrate(database)
+    async with database.owner_connection() as connection:
+        assert await connection.fetchval("SELECT to_regclass('pergola.half')") is None
+    assert await _applied(database) == []
+
+
+async def test_a_database_without_pgvector_says_so(stores: Stores) -> None:
+    environ = await stores.own_database()
+    name = environ["PERGOLA_VECTOR_POSTGRES_URL"].rpartition("/")[2]
+    connection = await stores.postgres(name)
+    await connection.execute("DROP EXTENSION vector")
+    await connection.close()
+    async with database_of(environ) as database:
+        with pytest.raises(FailedPrecondition, match="CREATE EXTENSION vector"):
+            await migrate.migrate(database)
+
+
+async def test_a_wrong_password_is_no_outage_of_an_hour(stores: Stores, tmp_path: Path) -> None:
+    environ = await stores.own_database()
+    wrong = tmp_path / "password"
+    wrong.write_text("not the password")
+    with pytest.raises(StoreUnavailable, match="login") as caught:
+        async with database_of(environ | {"PERGOLA_VECTOR_POSTGRES_OWNER_PASSWORD_FILE": str(wrong)}) as database:
+            await migrate.migrate(database)
+    assert "not the password" not in str(caught.value)
+
+
+async def test_rights_follow_the_app_login(stores: Stores) -> None:
+    environ = await stores.own_database()
+    async with vector_service(environ):
+        pass
+    name = environ["PERGOLA_VECTOR_POSTGRES_URL"].rpartition("/")[2]
+    connection = await stores.postgres(name)
+    try:
+        owned = await connection.fetchval(
+            "SELECT count(*) FROM pg_class c JOIN pg_roles r ON r.oid = c.relowner WHERE r.rolname = $1",
+            environ["PERGOLA_VECTOR_POSTGRES_APP_USER"],
+        )
+        bypasses = await connection.fetchval(
+            "SELECT rolbypassrls OR rolsuper FROM pg_roles WHERE rolname = $1",
+            environ["PERGOLA_VECTOR_POSTGRES_APP_USER"],
+        )
+    finally:
+        await connection.close()
+    assert (owned, bypasses) == (0, False)
