@@ -38,6 +38,7 @@ from services.vector.ingestion.ingest import Ingestion
 from services.vector.ingestion.worker import Rules, Worker
 from services.vector.jobs import Jobs
 from services.vector.maintenance import Maintenance
+from services.vector.meters import Meters
 from services.vector.peers.cache import EmbeddingCache
 from services.vector.search import Search
 from services.vector.settings import VectorSettings
@@ -73,7 +74,9 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
         catalogue = Catalogue(database, hints)
         caches = settings.cache_address is not None and settings.embedding_cache_seconds > 0
         cache = EmbeddingCache(runtime.connect("cache"), settings.embedding_cache_seconds) if caches else None
-        embedder = Embedder(models, cache)
+        meters = Meters()
+        runtime.metrics.register(meters)
+        embedder = Embedder(models, cache, meters)
         collections = Collections(database, hints, catalogue, models, settings.vector_storage)
         documents = Documents(database, hints, collections, settings.job_retention_days)
         jobs = Jobs(database, hints, poll=settings.poll_seconds, heartbeat=settings.heartbeat_seconds)
@@ -86,7 +89,7 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
         tasks.append(runtime.spawn(hints.run_listener(), "listener"))
         tasks.append(runtime.spawn(hints.run_sender(), "hints"))
         tasks.append(runtime.spawn(Maintenance(database, hints, settings.delta_rows).run(), "maintenance"))
-        tasks.extend(_workers(settings, runtime, database, hints, embedder))
+        tasks.extend(_workers(settings, runtime, database, hints, embedder, meters))
 
         yield [
             Servicer(
@@ -164,9 +167,10 @@ def _workers(
     database: Database,
     hints: Hints,
     embedder: Embedder,
+    meters: Meters,
 ) -> list[asyncio.Task[None]]:
     ingestion = Ingestion(
-        database, embedder, chunk_tokens=settings.chunk_tokens, overlap_tokens=settings.chunk_overlap_tokens
+        database, embedder, meters, chunk_tokens=settings.chunk_tokens, overlap_tokens=settings.chunk_overlap_tokens
     )
     rules = Rules(
         lease=settings.job_lease_seconds,
@@ -175,7 +179,7 @@ def _workers(
         poll=settings.poll_seconds,
     )
     return [
-        runtime.spawn(Worker(database, hints, ingestion, rules).run(), f"worker-{number}")
+        runtime.spawn(Worker(database, hints, ingestion, rules, meters).run(), f"worker-{number}")
         for number in range(settings.workers)
     ]
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from services.providers.embedding.model import EmbeddingModel, Vectors
 from services.providers.embedding.registry import EmbeddingModels
+from services.vector.meters import Meters
 
 
 class VectorCache(Protocol):
@@ -30,9 +31,10 @@ class Embedded:
 class Embedder:
     """Embeds with a model of the registry; each different text once, and not at all when its vector is cached."""
 
-    def __init__(self, models: EmbeddingModels, cache: VectorCache | None) -> None:
+    def __init__(self, models: EmbeddingModels, cache: VectorCache | None, meters: Meters) -> None:
         self._models = models
         self._cache = cache
+        self._meters = meters
 
     def model(self, name: str = "") -> EmbeddingModel:
         """The model of that name, by default the service's own.
@@ -52,9 +54,11 @@ class Embedder:
             if self._cache is not None:
                 await self._cache.set({key: vector.astype("<f4").tobytes() for key, vector in fresh.items()})
             cached = sum(key in found for key in keys)
+            self._meters.texts_made[model.name] += len(missing)
             found |= fresh
         else:
             cached = len(keys)
+        self._meters.texts_cached[model.name] += cached
         vectors = np.stack([found[key] for key in keys]) if keys else np.empty((0, model.dimension), np.float32)
         return Embedded(vectors, cached)
 

@@ -13,6 +13,7 @@ from services.vector import words
 from services.vector.embedding import Embedder
 from services.vector.ingestion import scripts
 from services.vector.ingestion.chunking import Chunker
+from services.vector.meters import Meters
 from services.vector.model import Chunk, Collection, Format, Note, Point
 from services.vector.stores import documents as document_store
 from services.vector.stores import points, queue
@@ -50,8 +51,11 @@ class Batch:
 class Ingestion:
     """The work of the jobs of kind `ingest`."""
 
-    def __init__(self, database: Database, embedder: Embedder, *, chunk_tokens: int, overlap_tokens: int) -> None:
+    def __init__(
+        self, database: Database, embedder: Embedder, meters: Meters, *, chunk_tokens: int, overlap_tokens: int
+    ) -> None:
         self._database = database
+        self._meters = meters
         self._embedder = embedder
         self._chunk_tokens = chunk_tokens
         self._overlap_tokens = overlap_tokens
@@ -87,6 +91,7 @@ class Ingestion:
                 await self._prepare(batch, item, digest, chunker, model)
         await self._embed(batch, model)
         await self._store(held, collection, batch)
+        self._meters.chunks += batch.step.chunks
         return batch.step.position
 
     def _digest(self, item: Item, model: EmbeddingModel) -> bytes:

@@ -21,6 +21,7 @@ from services.runtime.errors import (
     UpstreamRejected,
 )
 from services.vector.ingestion.ingest import Ingestion
+from services.vector.meters import Meters
 from services.vector.model import Collection
 from services.vector.stores import collections, queue
 from services.vector.stores.listener import Hints
@@ -49,8 +50,9 @@ class Rules:
 class Worker:
     """Works on one job at a time. Several of them, here and elsewhere, share one queue."""
 
-    def __init__(self, database: Database, hints: Hints, ingestion: Ingestion, rules: Rules) -> None:
+    def __init__(self, database: Database, hints: Hints, ingestion: Ingestion, rules: Rules, meters: Meters) -> None:
         self._database = database
+        self._meters = meters
         self._hints = hints
         self._ingestion = ingestion
         self._rules = rules
@@ -94,9 +96,12 @@ class Worker:
                     return
                 async with self._kept(held):
                     await self._through(held)
+                self._meters.attempts["completed"] += 1
             except Fenced:
+                self._meters.attempts["taken away"] += 1
                 log.info("a job was taken away", extra={"job": str(held.job_id)})
             except asyncio.CancelledError:
+                self._meters.attempts["handed over"] += 1
                 await self._release(held)
                 raise
             except PergolaError as error:
@@ -170,6 +175,7 @@ class Worker:
         wait = min(_LONGEST_WAIT, self._rules.retry * 2**held.failed_attempts)
         if error is not None and error.retry_after is not None:
             wait = max(wait, min(_LONGEST_WAIT, error.retry_after))
+        self._meters.attempts["put back"] += 1
         log.info("a job waits for another attempt", extra={"job": str(held.job_id), "reason": reason, "seconds": wait})
         await self._put_back(held, wait, failed=True)
 
@@ -187,6 +193,7 @@ class Worker:
             self._hints.send("queue", "")
 
     async def _end(self, held: Claim, status: str, reason: str, message: str) -> None:
+        self._meters.attempts["failed"] += 1
         with suppress(PergolaError, Fenced):
             async with self._database.transaction(held.tenant) as session:
                 await queue.lock(session, held)

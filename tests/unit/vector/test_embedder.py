@@ -11,6 +11,7 @@ from services.providers.embedding.model import Vectors
 from services.providers.embedding.registry import EmbeddingModels
 from services.runtime.errors import ModelNotFound
 from services.vector.embedding import Embedder
+from services.vector.meters import Meters
 
 
 class Lengths:
@@ -50,7 +51,7 @@ class Shelf:
 
 async def test_each_different_text_is_embedded_once() -> None:
     model, shelf = Lengths(), Shelf()
-    embedder = Embedder(EmbeddingModels({"lengths": model}, "lengths"), shelf)
+    embedder = Embedder(EmbeddingModels({"lengths": model}, "lengths"), shelf, Meters())
     first = await embedder.embed(model, ["a", "bb", "a"])
     assert first.vectors.tolist() == [[1, 1], [2, 1], [1, 1]]
     assert (first.cached, model.asked) == (0, ["a", "bb"])
@@ -63,7 +64,7 @@ async def test_each_different_text_is_embedded_once() -> None:
 @pytest.mark.parametrize("spoiled", [b"", b"\0" * 4, b"\0" * 12, np.array([np.nan, 1], "<f4").tobytes()])
 async def test_what_is_no_vector_in_the_cache_is_made_anew(spoiled: bytes) -> None:
     model, shelf = Lengths(), Shelf()
-    embedder = Embedder(EmbeddingModels({"lengths": model}, "lengths"), shelf)
+    embedder = Embedder(EmbeddingModels({"lengths": model}, "lengths"), shelf, Meters())
     await embedder.embed(model, ["a"])
     shelf.values = dict.fromkeys(shelf.values, spoiled)
     again = await embedder.embed(model, ["a"])
@@ -73,7 +74,7 @@ async def test_what_is_no_vector_in_the_cache_is_made_anew(spoiled: bytes) -> No
 
 async def test_without_a_cache_everything_is_made() -> None:
     model = Lengths()
-    embedder = Embedder(EmbeddingModels({"lengths": model}, "lengths"), None)
+    embedder = Embedder(EmbeddingModels({"lengths": model}, "lengths"), None, Meters())
     await embedder.embed(model, ["a"])
     await embedder.embed(model, ["a"])
     assert model.asked == ["a", "a"]
