@@ -20,7 +20,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("name", metavar="NAME", choices=names(), help=f"one of: {', '.join(names())}")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the result there too")
     parser.add_argument("--rounds", type=int, default=5, help="how often each contender is measured (%(default)s)")
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long each time (%(default)s)")
+    parser.add_argument("--seconds", type=float, default=10.0, help="how long each time (%(default)s)")
     options = parser.parse_args(arguments)
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("--rounds and --seconds must be above 0")

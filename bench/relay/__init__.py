@@ -10,6 +10,7 @@ else runs have the other cores. Measured twice:
   processor time an answer costs.
 """
 
+import functools
 import importlib.metadata
 import json
 import os
@@ -17,11 +18,11 @@ import statistics
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bench._harness import machine
 from bench._harness.cli import BenchmarkError
@@ -47,11 +48,32 @@ class _Relay:
 
 
 @dataclass(frozen=True)
-class _Sample:
-    answers_per_second: float
-    first_byte_ms: float
-    cpu_ms_per_answer: float
-    chunks_per_read: float
+class _Run:
+    """One load on one relay."""
+
+    answers: int
+    elapsed: float
+    first_bytes: Sequence[float]
+    reads: int
+    cpu: float
+    """Seconds of processor time that the relay used."""
+
+    @property
+    def answers_per_second(self) -> float:
+        return self.answers / self.elapsed
+
+    @property
+    def first_byte_ms(self) -> float:
+        return statistics.median(self.first_bytes) * 1000
+
+    @property
+    def cpu_ms_per_answer(self) -> float:
+        # The last answer of each stream ends after the time and is not counted, but it was paid for.
+        return self.cpu * 1000 / (self.answers + STREAMS)
+
+    @property
+    def chunks_per_read(self) -> float:
+        return self.answers * CHUNKS / self.reads
 
 
 def measure(rounds: int, seconds: float) -> Result:
@@ -74,40 +96,27 @@ def measure(rounds: int, seconds: float) -> Result:
         if pinned:
             for relay in relays.values():
                 machine.pin(relay.pids, here)
-        saturated = alternate(_samplers(relays, "fast", seconds), rounds)
+        saturated = alternate(_loads(relays, "fast", seconds), rounds)
         # An answer of the paced provider takes CHUNKS × PACE seconds: less would complete none.
         paced_seconds = max(seconds, 2.5 * CHUNKS * PACE)
-        paced = alternate(_samplers(relays, "paced", paced_seconds), min(rounds, 3))
+        paced = alternate(_loads(relays, "paced", paced_seconds), min(rounds, 3))
     return _result(saturated, paced, pinned=pinned, seconds=seconds)
 
 
-def _samplers(relays: dict[str, _Relay], model: str, seconds: float) -> dict[str, Callable[[], _Sample]]:
-    return {name: lambda relay=relay: _sample(relay, model, seconds) for name, relay in relays.items()}  # type: ignore[misc]
+def _loads(relays: dict[str, _Relay], model: str, seconds: float) -> dict[str, Callable[[], _Run]]:
+    return {name: functools.partial(_load, relay, model, seconds) for name, relay in relays.items()}
 
 
-def _sample(relay: _Relay, model: str, seconds: float) -> _Sample:
-    cpu = machine.cpu_seconds(relay.pids) if sys.platform == "linux" else 0.0
-    load = _run_load(relay.port, relay.prefix + model, seconds)
-    used = machine.cpu_seconds(relay.pids) - cpu if sys.platform == "linux" else 0.0
-    answers = load["answers"]
-    if not answers:
-        raise BenchmarkError(f"no answer was complete within {seconds:g} s; give more time with --seconds")
-    # The last answer of each stream ends after the time and is not counted, but it was paid for.
-    return _Sample(
-        answers_per_second=answers / load["elapsed"],
-        first_byte_ms=statistics.median(load["first_bytes"]) * 1000,
-        cpu_ms_per_answer=used * 1000 / (answers + STREAMS),
-        chunks_per_read=answers * CHUNKS / load["reads"],
-    )
-
-
-def _run_load(port: int, model: str, seconds: float) -> dict[str, Any]:
-    command = [sys.executable, "-m", "bench.relay.load", str(port), model, str(STREAMS), str(seconds)]
+def _load(relay: _Relay, model: str, seconds: float) -> _Run:
+    linux = sys.platform == "linux"
+    before = machine.cpu_seconds(relay.pids) if linux else 0.0
+    command = [sys.executable, "-m", "bench.relay.load", str(relay.port), relay.prefix + model]
+    command += [str(STREAMS), str(seconds)]
     done = subprocess.run(command, cwd=settings.CHECKOUT, capture_output=True, text=True, check=False)
     if done.returncode:
         raise BenchmarkError(f"the load failed: {done.stderr.strip()[-500:]}")
-    content: dict[str, Any] = json.loads(done.stdout)
-    return content
+    cpu = machine.cpu_seconds(relay.pids) - before if linux else 0.0
+    return _Run(**json.loads(done.stdout), cpu=cpu)
 
 
 @contextmanager
@@ -154,9 +163,9 @@ def _litellm(environment: Path, folder: Path, upstream: int) -> Iterator[_Relay]
         yield _Relay(port, [pid], "")
 
 
-def _result(
-    saturated: dict[str, list[_Sample]], paced: dict[str, list[_Sample]], *, pinned: bool, seconds: float
-) -> Result:
+def _result(saturated: dict[str, list[_Run]], paced: dict[str, list[_Run]], *, pinned: bool, seconds: float) -> Result:
+    if not all(one.answers for runs in (saturated, paced) for samples in runs.values() for one in samples):
+        raise BenchmarkError("in one of the rounds no answer was complete in time; give more time with --seconds")
     series = []
     for name, samples in saturated.items():
         series += [
