@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Final
 
 from pergola.graph.v1 import (
     cypher_pb2,
@@ -23,7 +24,10 @@ from services.graph.peers.vector import VectorPeer
 from services.graph.retrieval.retrieve import Retrieval
 from services.graph.settings import GraphSettings
 from services.graph.stores.arcadedb import ArcadeDBStore
+from services.runtime.errors import StoreUnavailable
 from services.runtime.start import Runtime, Servicer
+
+_PROBE_SECONDS: Final = 2.0
 
 
 @asynccontextmanager
@@ -39,7 +43,9 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
         timeout=settings.store_timeout_seconds,
         fetch_size=settings.cypher_fetch_rows,
         cypher_seconds=settings.cypher_timeout_seconds,
+        cypher_running=settings.cypher_max_running,
     ) as store:
+        runtime.spawn(_probe(store), "probe of the graph store")
         meters = FollowerMeters()
         runtime.metrics.register(meters)
         async with _following(settings, runtime, store, vector, meters):
@@ -61,6 +67,16 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
                     retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server,
                 ),
             ]
+
+
+async def _probe(store: ArcadeDBStore) -> None:
+    """Returns when the store has said what it can do."""
+    while True:
+        try:
+            await store.probe()
+            return
+        except StoreUnavailable:
+            await asyncio.sleep(_PROBE_SECONDS)
 
 
 @asynccontextmanager

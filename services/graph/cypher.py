@@ -1,7 +1,7 @@
 """RunQuery: one read-only statement, its rows in messages of a good size, within limits."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -9,21 +9,19 @@ import msgspec
 
 from services.graph.store import CypherRunner
 from services.runtime import call
-from services.runtime.errors import ResourceExhausted, TooManyRows
+from services.runtime.errors import TooManyRows
 
 _MESSAGE_BYTES: Final = 256 * 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What one tenant's queries may use."""
+    """What one query may use."""
 
     seconds: float
     """Most seconds for a statement, within the call's deadline."""
     max_bytes: int
     """Most bytes of rows in one answer, as JSON."""
-    at_once: int
-    """Statements of one tenant that run at the same time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +49,6 @@ class Cypher:
     def __init__(self, store: CypherRunner, limits: Limits) -> None:
         self._store = store
         self._limits = limits
-        self._running: dict[str, int] = {}
 
     async def run(
         self, tenant: str, statement: str, parameters: Mapping[str, Any], max_rows: int
@@ -63,7 +60,7 @@ class Cypher:
         """
         left = call.remaining()
         seconds = self._limits.seconds if left is None else min(self._limits.seconds, left)
-        async with self._slot(tenant), self._store.query(tenant, statement, parameters, seconds) as rows:
+        async with self._store.query(tenant, statement, parameters, seconds) as rows:
             yield Columns(rows.columns)
             sent = size = 0
             async with aclosing(rows.batches()) as batches:
@@ -81,21 +78,6 @@ class Cypher:
                         yield Summary(sent, truncated=True)
                         return
             yield Summary(sent, truncated=False)
-
-    @asynccontextmanager
-    async def _slot(self, tenant: str) -> AsyncIterator[None]:
-        running = self._running.get(tenant, 0)
-        if running >= self._limits.at_once:
-            raise ResourceExhausted(
-                f"{running} queries of this tenant are running; wait until one has ended", retry_after=1.0
-            )
-        self._running[tenant] = running + 1
-        try:
-            yield
-        finally:
-            self._running[tenant] -= 1
-            if not self._running[tenant]:
-                del self._running[tenant]
 
 
 def _messages(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Sequence[Sequence[Any]], int]]:

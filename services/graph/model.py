@@ -76,8 +76,6 @@ class Capabilities:
     """Whether each tenant has a database of its own."""
     read_only_logins: bool
     """Whether a login can be made that reads one database and nothing else."""
-    cancels_queries: bool
-    """Whether a running query can be ended from outside."""
 
     @property
     def isolates_cypher(self) -> bool:

@@ -45,7 +45,7 @@ class GraphSettings(ServiceSettings, frozen=True, kw_only=True):
         int, Meta(ge=1024, description="Most bytes of rows in one answer of RunQuery; beyond it TOO_MANY_ROWS.")
     ] = 64 * 1024 * 1024
     cypher_max_running: Annotated[
-        int, Meta(ge=1, description="Statements of one tenant that run at the same time in this process.")
+        int, Meta(ge=1, description="Statements of one tenant that run at the same time, for this process.")
     ] = 8
     cypher_fetch_rows: Annotated[int, Meta(ge=1, le=100_000, description="Rows fetched from the store at a time.")] = (
         500
@@ -86,4 +86,4 @@ class GraphSettings(ServiceSettings, frozen=True, kw_only=True):
 
     @property
     def cypher_limits(self) -> Limits:
-        return Limits(self.cypher_timeout_seconds, self.cypher_max_bytes, self.cypher_max_running)
+        return Limits(self.cypher_timeout_seconds, self.cypher_max_bytes)

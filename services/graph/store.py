@@ -99,6 +99,8 @@ class CypherRunner(Protocol):
 
 
 class GraphStore(Reader, Writer, CypherRunner, Protocol):
-    @property
-    def capabilities(self) -> Capabilities | None:
-        """As probed; None until the store has answered once."""
+    async def probe(self) -> Capabilities:
+        """Asks the store what it can do, at the start and never by its name. What is missing fails closed.
+
+        Raises StoreUnavailable.
+        """

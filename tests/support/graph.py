@@ -3,8 +3,9 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from typing import Any
 
 import grpc
@@ -98,6 +99,7 @@ def graph_store(stores: Stores) -> AbstractAsyncContextManager[ArcadeDBStore]:
         timeout=settings.store_timeout_seconds,
         fetch_size=settings.cypher_fetch_rows,
         cypher_seconds=settings.cypher_timeout_seconds,
+        cypher_running=settings.cypher_max_running,
     )
 
 
@@ -123,20 +125,50 @@ async def vector_service(stores: Stores, environ: Mapping[str, str] | None = Non
         yield VectorDoor(running, channel)
 
 
-class GraphDoor:
+class _Acting:
+    """Calls under a key, for a tenant."""
+
+    def __init__(self, channel: grpc.aio.Channel, metadata: Sequence[tuple[str, str]] = ()) -> None:
+        self.channel = channel
+        self.metadata = tuple(metadata)
+
+    def stub(self, kind: Callable[[grpc.aio.Channel], Any]) -> Any:
+        return _Stub(kind(self.channel), self.metadata)
+
+    @staticmethod
+    def credentials(key: str, tenant: str) -> list[tuple[str, str]]:
+        return [("authorization", f"Bearer {key}"), *([("x-pergola-tenant", tenant)] if tenant else [])]
+
+
+class _Stub:
+    """A generated stub whose calls carry this metadata."""
+
+    def __init__(self, inner: Any, metadata: tuple[tuple[str, str], ...]) -> None:
+        self._inner = inner
+        self._metadata = metadata
+
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        return partial(getattr(self._inner, name), metadata=self._metadata)
+
+
+class GraphDoor(_Acting):
     """A running graph service and stubs that talk to it."""
 
-    def __init__(self, running: Running, channel: grpc.aio.Channel) -> None:
+    def __init__(self, running: Running, channel: grpc.aio.Channel, metadata: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(channel, metadata)
         self.running = running
-        self.graph: Any = graph_pb2_grpc.GraphServiceStub(channel)
-        self.cypher: Any = cypher_pb2_grpc.CypherServiceStub(channel)
-        self.retrieval: Any = retrieval_pb2_grpc.RetrievalServiceStub(channel)
+        self.graph = self.stub(graph_pb2_grpc.GraphServiceStub)
+        self.cypher = self.stub(cypher_pb2_grpc.CypherServiceStub)
+        self.retrieval = self.stub(retrieval_pb2_grpc.RetrievalServiceStub)
 
-    async def search(self, graph: str, query: str, **fields: Any) -> list[tuple[str, str, int]]:
+    def acting(self, key: str, tenant: str = "") -> "GraphDoor":
+        """The same door for a caller with a key."""
+        return GraphDoor(self.running, self.channel, self.credentials(key, tenant))
+
+    async def search(self, graph: str, query: str, timeout: float = 20, **fields: Any) -> list[tuple[str, str, int]]:
         """Key, name and mentions of each entity."""
-        answer = await self.graph.SearchEntities(
-            graph_pb2.SearchEntitiesRequest(graph=graph, query=query, **fields), timeout=20
-        )
+        request = graph_pb2.SearchEntitiesRequest(graph=graph, query=query, **fields)
+        answer = await self.graph.SearchEntities(request, timeout=timeout)
         return [(one.key, one.name, one.mention_count) for one in answer.entities]
 
     def query(self, query: str, timeout: float = 20, **fields: Any) -> Any:
@@ -156,17 +188,22 @@ class GraphDoor:
         )
 
 
-class VectorDoor:
+class VectorDoor(_Acting):
     """A running vector service and stubs that talk to it."""
 
-    def __init__(self, running: Running, channel: grpc.aio.Channel) -> None:
+    def __init__(self, running: Running, channel: grpc.aio.Channel, metadata: Sequence[tuple[str, str]] = ()) -> None:
+        super().__init__(channel, metadata)
         self.running = running
         self.address = running.address
-        self.collections: Any = collection_pb2_grpc.CollectionServiceStub(channel)
-        self.documents: Any = document_pb2_grpc.DocumentServiceStub(channel)
-        self.jobs: Any = job_pb2_grpc.JobServiceStub(channel)
-        self.points: Any = point_pb2_grpc.PointServiceStub(channel)
-        self.changes: Any = change_pb2_grpc.ChangeServiceStub(channel)
+        self.collections = self.stub(collection_pb2_grpc.CollectionServiceStub)
+        self.documents = self.stub(document_pb2_grpc.DocumentServiceStub)
+        self.jobs = self.stub(job_pb2_grpc.JobServiceStub)
+        self.points = self.stub(point_pb2_grpc.PointServiceStub)
+        self.changes = self.stub(change_pb2_grpc.ChangeServiceStub)
+
+    def acting(self, key: str, tenant: str = "") -> "VectorDoor":
+        """The same door for a caller with a key."""
+        return VectorDoor(self.running, self.channel, self.credentials(key, tenant))
 
     async def create(self, name: str, *, graph: bool = True) -> None:
         collection = collection_pb2.Collection(name=name, graph=graph)

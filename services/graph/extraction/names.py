@@ -25,7 +25,7 @@ _INSIDE: Final = re.compile(r"[ \t\u00a0]+|[ \t\u00a0]*[-–&][ \t\u00a0]*|['’
 _LINE_BREAK: Final = re.compile(r"[ \t\u00a0]*\r?\n[ \t\u00a0]*")
 # A shorter line is taken for a heading or a list item, which ends where the line ends.
 _WRAPPED_LINE: Final = 40
-_SENTENCE_END: Final = re.compile(r"[.!?:;…。！？][\"'”’»)\]]*\s*$|\n\s*$|^\s*[-*#>•\d.]*\s*$")
+_SENTENCE_END: Final = re.compile(r"[.!?:;…。！？][\"'”’»)\]]*\s*$|\n[\s*#>•|–-]*$")
 
 TITLE_WEIGHT: Final = 1.0
 SHORT_TITLE_WEIGHT: Final = 0.9
@@ -124,7 +124,7 @@ def _run_end(text: str, words: Sequence[Token], first: int) -> int:
 
 def _name_of_run(text: str, run: Sequence[Token], lower: set[str], sentence_start: bool) -> Iterator[str]:
     dropped = 0
-    while dropped < len(run) and (fold(run[dropped].text) in STOP_WORDS):
+    while dropped < len(run) and (fold(run[dropped].text) in STOP_WORDS or run[dropped].text.isdigit()):
         dropped += 1
     left = run[dropped:]
     if not left:
@@ -133,6 +133,9 @@ def _name_of_run(text: str, run: Sequence[Token], lower: set[str], sentence_star
         # "Music is …" in a passage that also writes "music": the capital is the sentence's, not the word's.
         return
     yield text[left[0].start : left[-1].end]
+    if sentence_start and not dropped and len(left) > 2 and len(left[0].text) > 1 and _capital(left[1]):
+        # The first word may have its capital from the sentence only; no list of words knows all languages.
+        yield text[left[1].start : left[-1].end]
 
 
 def _capital(word: Token) -> bool:

@@ -59,13 +59,14 @@ def fold(text: str) -> str:
     """Lower case, without accents; scripts whose marks are letters of their own (Devanagari, Hangul) keep them."""
     if text.isascii():
         return text.lower()
-    decomposed = unicodedata.normalize("NFKD", text.translate(_FOLDED))
-    return unicodedata.normalize("NFC", _ACCENTS.sub("", decomposed)).lower()
+    # Lower case before and after: some letters gain an accent by it, some come apart into capitals.
+    decomposed = unicodedata.normalize("NFKD", text.translate(_FOLDED).lower()).lower()
+    return unicodedata.normalize("NFC", _ACCENTS.sub("", decomposed))
 
 
 def normal_form(phrase: str) -> str:
     """The words of a phrase, folded, one space between them; empty when it has no words."""
-    return " ".join(fold(token.text) for token in tokens(phrase))
+    return " ".join(token.text for token in tokens(fold(phrase)))
 
 
 def words(text: str) -> list[str]:

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -83,20 +83,30 @@ class CollectionFollower:
         cursor = claim.cursor
         if cursor is None:
             cursor = await self._start_over(claim, Cursor(head.incarnation, 0))
-        async with aclosing(self._feed.watch(self._collection, CONSUMER, cursor)) as events:
-            try:
-                async for event in self._renewing(claim, events):
-                    if isinstance(event, Reset):
-                        cursor = await self._start_over(claim, event.cursor)
-                    elif isinstance(event, Changes):
-                        cursor = await self._take(claim, cursor, event)
-                        left = await self._feed.acknowledge(self._collection, CONSUMER, cursor)
-                        self._meters.caught(len(event.items), left, self._tenant, self._collection)
-            except CollectionNotFound:
-                return
-            raise PeerUnavailable("the change feed ended; it is opened again")
+        try:
+            if cursor.incarnation == head.incarnation:
+                # The run before this one may have committed what it could not acknowledge any more.
+                left = await self._feed.acknowledge(self._collection, CONSUMER, cursor)
+                self._meters.caught(0, left, self._tenant, self._collection)
+            await self._apply_all(claim, cursor)
+        except CollectionNotFound:
+            return
+        raise PeerUnavailable("the change feed ended; it is opened again")
 
-    async def _renewing(self, claim: Claim, events: AsyncGenerator[Event, None]) -> AsyncIterator[Event]:
+    async def _apply_all(self, claim: Claim, cursor: Cursor) -> None:
+        async with (
+            aclosing(self._feed.watch(self._collection, CONSUMER, cursor)) as feed,
+            aclosing(self._renewing(claim, feed)) as events,
+        ):
+            async for event in events:
+                if isinstance(event, Reset):
+                    cursor = await self._start_over(claim, event.cursor)
+                elif isinstance(event, Changes):
+                    cursor = await self._take(claim, cursor, event)
+                    left = await self._feed.acknowledge(self._collection, CONSUMER, cursor)
+                    self._meters.caught(len(event.items), left, self._tenant, self._collection)
+
+    async def _renewing(self, claim: Claim, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """The events; between them the lease is kept."""
         coming: asyncio.Task[Event] | None = None
         try:

@@ -9,11 +9,12 @@ from typing import Any, Final, Self, TypeVar
 
 from services.graph.model import Capabilities, Claim, Cursor, Entity, Mention, Passage
 from services.graph.store import Rows
-from services.graph.stores import claims, reading, writing
 from services.graph.stores.arcadedb_admin import ArcadeDBAdmin
 from services.graph.stores.arcadedb_cypher import ArcadeDBCypher
 from services.graph.stores.bolt import Bolt, NoDatabase, Transaction, Work, open_driver
 from services.graph.stores.place import Place
+from services.graph.stores.slots import Slots
+from services.graph.stores.statements import claims, reading, writing
 from services.runtime.errors import CypherNeedsIsolation, StoreUnavailable
 from services.runtime.settings import Secret
 
@@ -53,27 +54,34 @@ class ArcadeDBStore:
         timeout: float,
         fetch_size: int,
         cypher_seconds: float,
+        cypher_running: int,
     ) -> AsyncIterator[Self]:
-        """`timeout`: most seconds for one transaction; `cypher_seconds`: for one statement of a caller."""
+        """`timeout`: most seconds for one transaction; `cypher_seconds`: for one statement of a caller, of
+        which one tenant may have `cypher_running` at once."""
         async with AsyncExitStack() as stack:
             driver = partial(open_driver, url, connections=connections, connect_seconds=min(5.0, timeout))
             bolt = Bolt(driver(user, password.reveal()), seconds=timeout)
             stack.push_async_callback(bolt.close)
             admin = ArcadeDBAdmin(admin_url, user, password.reveal(), seconds=timeout)
             stack.push_async_callback(admin.close)
-            cypher = ArcadeDBCypher(admin, driver, password, fetch_size=fetch_size, ceiling_seconds=cypher_seconds)
+            cypher = ArcadeDBCypher(
+                admin,
+                driver,
+                password,
+                fetch_size=fetch_size,
+                ceiling_seconds=cypher_seconds,
+                slots=Slots(cypher_running),
+            )
             stack.push_async_callback(cypher.close)
             yield cls(bolt, admin, cypher)
 
-    @property
-    def capabilities(self) -> Capabilities | None:
-        return self._capabilities
-
     async def probe(self) -> Capabilities:
-        """Asks the server what it is. Raises StoreUnavailable."""
+        """Asks the server what it can do. Raises StoreUnavailable."""
         version = await self._admin.version()
         await self._admin.databases()
-        self._capabilities = Capabilities(version, databases=True, read_only_logins=True, cancels_queries=True)
+        logins = await self._admin.makes_logins()
+        self._capabilities = Capabilities(version, databases=True, read_only_logins=logins)
+        log.info("graph store", extra={"version": version, "read_only_logins": logins})
         return self._capabilities
 
     # Reading.

@@ -50,9 +50,13 @@ class ArcadeDBAdmin:
             "readTimeout": round(read_seconds * 1000),
             "types": {"*": {"access": ["readRecord"]}},
         }
-        groups = (await self._call("GET", "/api/v1/server/groups"))["result"]["databases"]
+        groups = await self._groups()
         if groups.get(database, {}).get("groups", {}).get(READERS) != wanted:
             await self._call("POST", "/api/v1/server/groups", {"database": database, "name": READERS, **wanted})
+
+    async def makes_logins(self) -> bool:
+        """Whether this server lets groups and logins be made by HTTP."""
+        return bool(await self._call("GET", "/api/v1/server/groups", tolerate=""))
 
     async def make_reader(self, database: str, user: str, password: str) -> bool:
         """A login of that group; False when there is one of this name already."""
@@ -71,6 +75,11 @@ class ArcadeDBAdmin:
         for query in found:
             await self._command(f"terminate query {query}", tolerate="")
         return bool(found)
+
+    async def _groups(self) -> Mapping[str, Any]:
+        answer = await self._call("GET", "/api/v1/server/groups")
+        found: Mapping[str, Any] = answer["result"]["databases"]
+        return found
 
     async def _command(self, command: str, tolerate: str | None = None) -> Mapping[str, Any]:
         return await self._call("POST", "/api/v1/server", {"command": command}, tolerate)

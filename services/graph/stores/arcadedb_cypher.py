@@ -8,23 +8,25 @@ import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, Final
+from itertools import chain, repeat
+from typing import Any, Final, LiteralString
 
 import neo4j
-from neo4j.exceptions import AuthError, Neo4jError
+from neo4j.exceptions import AuthError, Forbidden, Neo4jError
 
 from services.graph.stores import failures
 from services.graph.stores.arcadedb_admin import ArcadeDBAdmin
 from services.graph.stores.cypher_values import Json, row
-from services.runtime.errors import PergolaError, StoreUnavailable
+from services.graph.stores.slots import Slots
+from services.runtime.errors import CypherNeedsIsolation, PergolaError
 from services.runtime.settings import Secret
 
 log = logging.getLogger(__name__)
 
 _LOGINS_KEPT: Final = 64
-_END_PAUSES: Final = (0.0, 0.05, 0.2, 1.0, 5.0, 30.0, 120.0)
-"""Seconds between the attempts to end an abandoned query. A statement that only waits can't be ended by the server;
-its time limit ends it then."""
+_END_PAUSES: Final = (0.0, 0.05, 0.2, 1.0, 5.0, 30.0)
+"""Seconds between the attempts to end an abandoned query, the last one over and over: a statement that only waits
+can't be ended by the server."""
 
 _BEGUN_BY: Final = 5.0
 _LAST_SECONDS: Final = 2.0
@@ -47,12 +49,14 @@ class ArcadeDBCypher:
         *,
         fetch_size: int,
         ceiling_seconds: float,
+        slots: Slots,
     ) -> None:
         self._admin = admin
         self._open_driver = open_driver
         self._password = password
         self._fetch_size = fetch_size
         self._ceiling = ceiling_seconds
+        self._slots = slots
         self._drivers: OrderedDict[str, neo4j.AsyncDriver] = OrderedDict()
         self._lock = asyncio.Lock()
         self._ending: set[asyncio.Task[None]] = set()
@@ -73,6 +77,7 @@ class ArcadeDBCypher:
         self, database: str, statement: str, parameters: Mapping[str, Any], seconds: float
     ) -> AsyncIterator["ArcadeDBRows"]:
         driver = await self._login(database)
+        self._slots.take(database)
         # The server forgets no statement because its connection broke; this is what it is found by.
         mark = f"/*{secrets.token_hex(12)}*/"
         finished = False
@@ -105,18 +110,21 @@ class ArcadeDBCypher:
                 raise failures.unavailable(error) from error
             raise
         finally:
-            if not finished:
-                self._end(mark, known=rows is not None)
+            if finished:
+                self._slots.give_back(database)
+            else:
+                self._end(database, mark, known=rows is not None)
 
-    def _end(self, mark: str, *, known: bool) -> None:
+    def _end(self, database: str, mark: str, *, known: bool) -> None:
         task = asyncio.get_running_loop().create_task(self._end_for_good(mark, known=known))
+        task.add_done_callback(lambda _: self._slots.give_back(database))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 
     async def _end_for_good(self, mark: str, *, known: bool) -> None:
         """`known`: the server has begun with it. Otherwise it may not have read it yet, so that not to find it the
         first time means nothing."""
-        for pause in _END_PAUSES:
+        for pause in chain(_END_PAUSES, repeat(_END_PAUSES[-1])):
             await asyncio.sleep(pause)
             try:
                 running = await self._admin.end_query(mark)
@@ -125,7 +133,6 @@ class ArcadeDBCypher:
             if not running and (known or pause >= _BEGUN_BY):
                 return
             known = known or running
-        log.warning("an abandoned query could not be ended; the store ends it at its time limit")
 
     async def _login(self, database: str) -> neo4j.AsyncDriver:
         """A driver with the database's read-only login, which is made on first use."""
@@ -146,10 +153,14 @@ class ArcadeDBCypher:
         await self._admin.make_readers(database, self._ceiling)
         made = await self._admin.make_reader(database, user, password)
         driver = self._open_driver(user, password)
-        if made or await _accepted(driver, database):
-            return driver
-        # The store's password was changed since. Replacing it ends the login's sessions, so not without need.
-        await self._admin.replace_reader(database, user, password)
+        try:
+            if not made and not await _accepted(driver, database):
+                # The store's password was changed since. Replacing it ends the login's sessions, so only in need.
+                await self._admin.replace_reader(database, user, password)
+            await _prove_read_only(driver, database)
+        except BaseException:
+            await driver.close()
+            raise
         return driver
 
 
@@ -181,11 +192,33 @@ class ArcadeDBRows:
 
 
 async def _accepted(driver: neo4j.AsyncDriver, database: str) -> bool:
+    """Whether the login's password is right."""
     try:
-        async with driver.session(database=database) as session:
-            await (await session.run("RETURN 1")).consume()
+        await _try(driver, database, "RETURN 1")
     except AuthError:
         return False
-    except Exception as error:
-        raise StoreUnavailable("the graph store does not answer now; try again") from error
     return True
+
+
+async def _prove_read_only(driver: neo4j.AsyncDriver, database: str) -> None:
+    """Tries to write, because everything rests on its being refused; what would be written is taken back.
+
+    Raises CypherNeedsIsolation.
+    """
+    try:
+        await _try(driver, database, "CREATE (n:Passage {uid: '/probe'}) RETURN n")
+    except Forbidden:
+        return
+    log.error("the graph store lets the read-only login of %s write; raw Cypher stays off", database)
+    raise CypherNeedsIsolation("this graph store does not keep raw Cypher from writing; use the other RPCs")
+
+
+async def _try(driver: neo4j.AsyncDriver, database: str, statement: LiteralString) -> None:
+    """Runs a statement and takes it back. Raises AuthError, Forbidden, StoreUnavailable."""
+    try:
+        async with driver.session(database=database) as session, await session.begin_transaction() as transaction:
+            await (await transaction.run(statement)).consume()
+    except (AuthError, Forbidden):
+        raise
+    except Exception as error:
+        raise failures.unavailable(error) from error

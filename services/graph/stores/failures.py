@@ -116,7 +116,7 @@ def clean(message: str) -> str:
     if _CONCEALED in line:
         return ""
     line = re.sub(r" ?allowed by the setting `[^`]*`.*", "", line)
-    line = re.sub(r"\b[a-z]+(?:\.[a-z]\w+){2,}(?:Exception|Error)\b:? ?", "", line)
-    line = re.sub(r"(?<![\w'\"])/(?:[\w.+-]+/)+[\w.+-]*", "…", line)
+    line = re.sub(r"\b[a-z]+(?:\.\w+)+(?:Exception|Error)\b:? ?", "", line)
+    line = re.sub(r"(?<!\w)/(?:[\w.+-]+/)+[\w.+-]*", "…", line)
     line = re.sub(r"\b\d{1,3}(?:\.\d{1,3}){3}(?::\d+)?\b", "…", line)
     return line if len(line) <= _MAX_REMARK else line[: _MAX_REMARK - 1] + "…"

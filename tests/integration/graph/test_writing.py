@@ -1,10 +1,15 @@
 """What followers write: exactly once, and nothing left behind."""
 
+import asyncio
+from contextlib import aclosing
+
 import pytest
 
 from services.graph.extraction.names import names_of
 from services.graph.model import Claim, Cursor, FenceLost, Passage
 from services.graph.stores.arcadedb import ArcadeDBStore
+from tests.stacks import Stores
+from tests.support import graph
 
 
 def passage(point: str, text: str, title: str = "", document: str = "d", index: int = 0) -> Passage:
@@ -62,3 +67,33 @@ async def test_an_old_fence_writes_nothing(store: ArcadeDBStore, tenant: str) ->
     with pytest.raises(FenceLost):
         await store.apply(new, Cursor("i", 7), Cursor("i", 8), [passage("a", "Ada")], [], 30)
     assert await dump(store, tenant) == [["docs", 0]]
+
+
+async def test_processes_that_meet_a_tenant_first_at_once_make_its_database_once(stores: Stores, tenant: str) -> None:
+    async with graph.graph_store(stores) as one, graph.graph_store(stores) as two, graph.graph_store(stores) as three:
+
+        async def use(store: ArcadeDBStore, name: str) -> object:
+            async with store.query(tenant, "RETURN 1", {}, 20) as rows, aclosing(rows.batches()) as batches:
+                seen = [list(row) async for batch in batches for row in batch]
+            return seen, await store.claim(tenant, name, name, 30) is not None
+
+        used = await asyncio.gather(*(use(store, f"g{n}") for n, store in enumerate((one, two, three, one, two))))
+        assert used == [([[1]], True)] * 5
+        assert [name for owner, name in await one.followed() if owner == tenant] == [f"g{n}" for n in range(5)]
+
+
+async def test_two_that_write_overlapping_names_lose_nothing(stores: Stores, tenant: str) -> None:
+    """Two graphs of one tenant share no entity; two claims of one graph can't both write."""
+    async with graph.graph_store(stores) as one, graph.graph_store(stores) as two:
+        claims = [await claimed(store, tenant, name) for store, name in ((one, "left"), (two, "right"))]
+
+        async def fill(store: ArcadeDBStore, claim: Claim) -> None:
+            await store.begin(claim, Cursor("i", 0), 30)
+            for n in range(20):
+                some = [passage(f"p{n}", f"It was Ada Lovelace in London, item N{n % 3}.")]
+                await store.apply(claim, Cursor("i", n), Cursor("i", n + 1), some, [], 30)
+
+        await asyncio.gather(fill(one, claims[0]), fill(two, claims[1]))
+        for name in ("left", "right"):
+            assert [found.mention_count for found in await one.search(tenant, name, "ada", 5)] == [20]
+            assert (await two.sizes(tenant, [name]))[name] == 20

@@ -1,0 +1,1 @@
+"""The Cypher of this service, the same on every store."""
