@@ -66,8 +66,8 @@ lock: ## Lock the newest dependencies that requirements/*.in allow.
 
 bench: ## Run a benchmark: make bench NAME=relay ARGS="--json file".
 	$(call INSTALL,dev)
-	@test -f "bench/$(NAME).py" || test -f "bench/$(NAME)/__main__.py" || { \
-	  echo "make bench NAME=…, one of:" $$(ls bench | grep -v '^_' | sed 's/\.py$$//') >&2; exit 2; }
+	@test -n "$(NAME)" -a -f "bench/$(NAME)/__main__.py" || { \
+	  echo "make bench NAME=…, one of:" $$(ls bench/*/__main__.py | cut -d/ -f2) >&2; exit 2; }
 	@exec $(RUN) -m bench.$(NAME) $(ARGS)
 
 clean: ## Remove what was generated and installed; the data in .pergola/ stay.
