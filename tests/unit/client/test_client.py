@@ -7,13 +7,10 @@ import grpc
 import pytest
 
 from pergola import (
-    AlreadyExists,
     Document,
     InvalidArgument,
     NotFound,
     Pergola,
-    PergolaError,
-    ResourceExhausted,
     Unavailable,
 )
 from pergola.chat.v1 import chat_pb2
@@ -258,44 +255,3 @@ class TestSearch:
         assert (request.question, list(request.collections), request.HasField("k")) == ("q", ["docs"], False)
         result = found.result()
         assert (result.items[0].path, result.degraded) == (["q", "Ada"], "the graph is late")
-
-
-class TestErrors:
-    def test_everything_a_status_tells_is_there(self, gateway: ScriptedGateway) -> None:
-        found = gateway.start(lambda client: client.search(""))
-        gateway.refuse(
-            "PointService",
-            "QueryPoints",
-            grpc.StatusCode.INVALID_ARGUMENT,
-            "INVALID_ARGUMENT",
-            violations=[("text", "is required"), ("k", "is too large")],
-            request_id="r-1",
-        )
-        with pytest.raises(InvalidArgument) as caught:
-            found.result()
-        error = caught.value
-        assert (error.code, error.reason, error.request_id) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT", "r-1")
-        assert str(error) == error.message == "message of INVALID_ARGUMENT"
-        assert [(one.field, one.description) for one in error.violations] == [
-            ("text", "is required"),
-            ("k", "is too large"),
-        ]
-
-    def test_a_limit_says_when_to_come_back(self, gateway: ScriptedGateway) -> None:
-        found = gateway.start(lambda client: client.search("q"))
-        gateway.refuse(
-            "PointService", "QueryPoints", grpc.StatusCode.RESOURCE_EXHAUSTED, "RATE_LIMITED", retry_after=7.25
-        )
-        with pytest.raises(ResourceExhausted) as caught:
-            found.result()
-        assert (caught.value.reason, caught.value.retry_after) == ("RATE_LIMITED", 7.25)
-
-    def test_each_class_has_its_code(self) -> None:
-        from pergola import _errors
-
-        for code in grpc.StatusCode:
-            error = _errors.make("m", code=code.name)
-            assert isinstance(error, PergolaError)
-            assert (error.code, error.reason) == (code.name, code.name)
-        assert isinstance(_errors.make("m", code="ALREADY_EXISTS"), AlreadyExists)
-        assert type(_errors.make("m", code="SOMETHING_NEW")) is PergolaError
