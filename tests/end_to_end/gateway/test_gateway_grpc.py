@@ -69,7 +69,7 @@ async def test_both_sides_stream(channel: grpc.aio.Channel, book: Book) -> None:
 
 async def test_deadlines(channel: grpc.aio.Channel, book: Book) -> None:
     stub = chat_pb2_grpc.ChatServiceStub(channel)
-    for timeout, longest in ((None, 30), (2, 2), (5000, 300)):
+    for timeout, longest in ((None, 600), (2, 2), (5000, 600)):
         await stub.Chat(chat_pb2.ChatRequest(input=QUESTION), timeout=timeout)
         assert longest - 3 < (book.last.remaining or 0) <= longest
 
@@ -164,7 +164,7 @@ async def test_connect_unary_bytes(http: aiohttp.ClientSession, book: Book) -> N
     assert 1 < (book.last.remaining or 0) <= 2
     async with http.post(CHAT, data=request, headers=CONNECT) as response:
         assert response.status == 200
-    assert 25 < (book.last.remaining or 0) <= 30
+    assert 595 < (book.last.remaining or 0) <= 600
     async with http.post(CHAT, data=request, headers={**CONNECT, "connect-timeout-ms": "soon"}) as response:
         assert response.status == 400
         assert (await response.json())["code"] == "invalid_argument"

@@ -187,12 +187,16 @@ async def test_deadlines_are_given_kept_and_cut(http: aiohttp.ClientSession, boo
             assert response.status == 200
         return book.last.remaining
 
-    given = {"/api/chat": 30, "/api/chat/stream": 600, "/v1/chat/completions": 600}
+    given = {"/api/chat": 600, "/api/chat/stream": 600, "/v1/chat/completions": 600}
     for path, seconds in given.items():
         assert seconds - 5 < (await remaining(path) or 0) <= seconds
     assert 1 < (await remaining("/api/chat", **{"grpc-timeout": "2S"}) or 0) <= 2
-    assert 295 < (await remaining("/api/chat", **{"grpc-timeout": "10H"}) or 0) <= 300
+    assert 595 < (await remaining("/api/chat", **{"grpc-timeout": "10H"}) or 0) <= 600
     assert 3595 < (await remaining("/api/chat/stream", **{"grpc-timeout": "99999999M"}) or 0) <= 3600
+    for headers, seconds in (({}, 30), ({"grpc-timeout": "10H"}, 300)):
+        async with http.get(f"/api/jobs/{JOB}", headers=headers) as response:
+            assert response.status == 200
+        assert seconds - 5 < (book.last.remaining or 0) <= seconds
     async with http.get(f"/api/jobs/{JOB}/watch") as response:
         assert response.status == 200
     assert (book.last.method, book.last.remaining) == ("WatchJob", None)
