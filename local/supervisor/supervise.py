@@ -13,7 +13,8 @@ from types import FrameType
 
 from local import settings
 from local.errors import Aborted, DataDirectoryHeld, LocalError, PortTaken, SettingsError
-from local.stack import Death, Stack
+from local.events import Death
+from local.stack import Stack
 from local.supervisor.progress import Progress
 from local.system.datadir import own_process
 

@@ -13,7 +13,8 @@ import pytest
 from local.components import postgres_account
 from local.components.postgres import Postgres
 from local.errors import SettingsError
-from local.stack import Event, Stack
+from local.events import Event
+from local.stack import Stack
 from tests import stacks
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root needs another account")
