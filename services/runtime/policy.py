@@ -49,6 +49,8 @@ class Policy:
     """False: the handler validates item by item (`violations` of `server/validation.py`) and answers per item."""
     open: bool = False
     """True: anyone may call it without credentials (health)."""
+    routine: bool = False
+    """True: somebody asks all the time (health, polls); only failures are worth a line in the access log."""
     in_band: "Callable[[ErrorFields], Message] | None" = None
     """For server streams behind HTTP, where a status after the first message can't be seen: builds the message that
     tells the error. The interceptor sends it as the stream's last one whenever the stream fails after its first

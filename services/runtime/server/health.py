@@ -11,7 +11,8 @@ from services.runtime.policy import Policy, Role
 
 SERVICE: Final = "grpc.health.v1.Health"
 POLICIES: Final = {
-    name: Policy(role=Role.READER, deadline=deadline, open=True) for name, deadline in (("Check", 5.0), ("Watch", None))
+    name: Policy(role=Role.READER, deadline=deadline, open=True, routine=True)
+    for name, deadline in (("Check", 5.0), ("Watch", None))
 }
 """Orchestrators and load balancers have no credentials."""
 

@@ -217,7 +217,7 @@ class Interceptor(grpc.GenericRpcHandler):
         if active.span is not None:
             active.span.end(code, {"pergola.tenant": active.tenant, "pergola.request_id": active.request_id})
         level = logging.WARNING if code in _FAULTS else logging.INFO
-        if (method.policy.open and code in ("OK", "CANCELLED")) or not self._access_log.wants(level):
+        if (method.policy.routine and code in ("OK", "CANCELLED")) or not self._access_log.wants(level):
             return
         entry = {
             "method": method.path,

@@ -63,6 +63,6 @@ def _error(fields: ErrorFields) -> pb.WatchChangesResponse:
 
 
 POLICIES: Final = {
-    "ListChangeSources": Policy(role=Role.SERVICE),
+    "ListChangeSources": Policy(role=Role.SERVICE, routine=True),
     "WatchChanges": Policy(deadline=None, in_band=_error),
 }
