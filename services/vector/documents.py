@@ -1,5 +1,6 @@
 """Documents on their way in: defaults filled in, stored, and queued as a job."""
 
+import asyncio
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from services.vector.stores.postgres import Database
 from services.vector.stores.requests import Request
 
 _TITLE: Final = 80
-_SEARCHED: Final = 20_000
+_SEARCHED: Final = 4_000
 """Characters at the start of a text in which its first heading is looked for."""
 
 
@@ -49,7 +50,8 @@ class Documents:
 
         Raises CollectionNotFound, RequestIdReused.
         """
-        filled = [fill(one) for one in documents]
+        # Titles are looked for in the texts: not on the event loop, there may be a thousand.
+        filled = await asyncio.to_thread(lambda: [fill(one) for one in documents])
         async with self._database.transaction(tenant) as session:
             first = await requests.begin(session, tenant, request)
             if first is not None:

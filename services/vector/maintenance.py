@@ -52,9 +52,14 @@ class Maintenance:
     async def _tend(self, collection: Collection) -> None:
         if not indexed(collection):
             return
-        with suppress(CollectionNotFound):
+        try:
             if await merging.waiting(self._database, collection, self._delta_rows):
                 await merging.merge(self._database, collection)
+        except CollectionNotFound:
+            pass
+        except PergolaError as error:
+            # Deleting a collection ends its merge; an outage ends all of them. The next look goes on.
+            log.info("a merge was broken off: %s", error.reason, extra={"collection": collection.id})
 
     def _heard(self, key: str) -> None:
         if key:

@@ -31,7 +31,7 @@ class MiniLM:
     """The built-in English model: 384 dimensions, vectors of unit length.
 
     Bulk work runs on as many threads as `threads`, at a lower priority of the operating system where a thread can
-    have one (Linux); urgent texts have a thread of their own, so that a question does not wait behind a document.
+    have one (Linux); urgent texts have threads of their own, so that a question does not wait behind a document.
     """
 
     name = NAME
@@ -53,7 +53,7 @@ class MiniLM:
         self.tokenizer = WordPieces(weights.folder() / "tokenizer.json")
         self._threads = threads
         self._bulk = ThreadPoolExecutor(threads, "embed-bulk", initializer=_lower_priority)
-        self._urgent = ThreadPoolExecutor(1, "embed-urgent")
+        self._urgent = ThreadPoolExecutor(threads, "embed-urgent")
 
     async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
         result = np.empty((len(texts), self.dimension), np.float32)
@@ -61,9 +61,11 @@ class MiniLM:
             return result
         executor = self._urgent if urgent else self._bulk
         run = functools.partial(asyncio.get_running_loop().run_in_executor, executor)
+        if len(texts) == 1:
+            return await run(self._at_once, texts)
         encoded = await run(self.tokenizer.encode, texts)
         # No caller has more runs in line than there are threads: many callers take turns.
-        turn = asyncio.Semaphore(1 if urgent else self._threads)
+        turn = asyncio.Semaphore(self._threads)
 
         async def one(batch: list[int]) -> None:
             async with turn:
@@ -73,6 +75,9 @@ class MiniLM:
             for batch in batches([len(one_text.ids) for one_text in encoded]):
                 group.create_task(one(batch))
         return result
+
+    def _at_once(self, texts: Sequence[str]) -> Vectors:
+        return self._run(self.tokenizer.encode(texts))
 
     def _run(self, encoded: Sequence[Encoding]) -> Vectors:
         longest = max(len(one.ids) for one in encoded)

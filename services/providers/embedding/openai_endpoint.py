@@ -71,7 +71,7 @@ class OpenAIEndpoint:
     ) -> None:
         """`window` in tokens, `seconds` for one request. Needs a running event loop."""
         self.name = model
-        self.fingerprint = f"{model}@{base_url.rstrip('/')}"
+        self.fingerprint = f"{model}:{dimension}"
         self.dimension = dimension
         self.window = window
         self.tokenizer = Estimate()

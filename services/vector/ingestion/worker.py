@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
@@ -25,7 +25,7 @@ from services.vector.meters import Meters
 from services.vector.model import Collection
 from services.vector.stores import collections, queue
 from services.vector.stores.listener import Hints
-from services.vector.stores.postgres import Database
+from services.vector.stores.postgres import Database, Session
 from services.vector.stores.queue import Claim, Fenced
 
 log = logging.getLogger(__name__)
@@ -67,6 +67,9 @@ class Worker:
                         pass
                 except PergolaError as error:
                     log.warning("the queue can't be read: %s", error.reason)
+                except Exception:
+                    # One job, or one odd answer of the database, must not end the work on all others.
+                    log.exception("the queue can't be read")
                 with suppress(TimeoutError):
                     # Spread, so that many workers don't look at the same moment.
                     async with asyncio.timeout(self._rules.poll * random.uniform(0.5, 1.0)):  # noqa: S311
@@ -89,7 +92,6 @@ class Worker:
                 if hopeless or held.failed_attempts >= self._rules.attempts:
                     await self._end(
                         held,
-                        "failed",
                         "WORKER_LOST",
                         "The process that worked on it was lost again and again at the same place.",
                     )
@@ -149,9 +151,9 @@ class Worker:
                     if block is not None:
                         block.cancel()
                     return
-                except PergolaError as error:
+                except Exception as error:
                     # Until the lease has run out there is time for the database to come back.
-                    log.debug("a lease was not renewed: %s", error.reason)
+                    log.info("a lease was not renewed: %s", type(error).__name__)
 
         keeper = asyncio.create_task(renew(), name="lease")
         try:
@@ -170,34 +172,56 @@ class Worker:
         message = "An unexpected fault; the service's log has it." if error is None else error.message
         worth = error is None or (isinstance(error, _WORTH_A_RETRY) and not isinstance(error, _NOT_WORTH_IT))
         if not worth or held.failed_attempts + 1 >= self._rules.attempts:
-            await self._end(held, "failed", reason, message)
+            await self._end(held, reason, message)
             return
         wait = min(_LONGEST_WAIT, self._rules.retry * 2**held.failed_attempts)
         if error is not None and error.retry_after is not None:
             wait = max(wait, min(_LONGEST_WAIT, error.retry_after))
-        self._meters.attempts["put back"] += 1
         log.info("a job waits for another attempt", extra={"job": str(held.job_id), "reason": reason, "seconds": wait})
-        await self._put_back(held, wait, failed=True)
+        await self._put_back(held, wait)
 
     async def _release(self, held: Claim) -> None:
         """Before this process ends: let another worker have the job at once."""
         with suppress(Exception):
-            await self._put_back(held, 0.0, failed=False)
-
-    async def _put_back(self, held: Claim, wait: float, *, failed: bool) -> None:
-        # Should the database be away, the lease runs out and does the same, later.
-        with suppress(PergolaError, Fenced):
             async with self._database.transaction(held.tenant) as session:
                 await queue.lock(session, held)
-                await queue.put_back(session, held, wait, failed=failed)
+                await queue.put_back(session, held, 0.0, failed=False)
             self._hints.send("queue", "")
 
-    async def _end(self, held: Claim, status: str, reason: str, message: str) -> None:
+    async def _put_back(self, held: Claim, wait: float) -> None:
+        async def write(session: Session) -> None:
+            await queue.put_back(session, held, wait, failed=True)
+
+        self._meters.attempts["put back"] += 1
+        await self._surely(held, write)
+        self._hints.send("queue", "")
+
+    async def _end(self, held: Claim, reason: str, message: str) -> None:
+        async def write(session: Session) -> None:
+            await queue.end(session, held, "failed", reason, message)
+
         self._meters.attempts["failed"] += 1
-        with suppress(PergolaError, Fenced):
-            async with self._database.transaction(held.tenant) as session:
-                await queue.lock(session, held)
-                await queue.end(session, held, status, reason, message)
+        await self._surely(held, write)
+
+    async def _surely(self, held: Claim, write: Callable[[Session], Awaitable[None]]) -> None:
+        """Writes, as soon as the database lets us, unless somebody else has taken the job by then.
+
+        If it were left to the end of the lease, an outage would look like a worker that was lost.
+        """
+        pause = 0.2
+        while True:
+            try:
+                async with self._database.transaction(held.tenant) as session:
+                    await queue.lock(session, held)
+                    await write(session)
+            except Fenced:
+                return
+            except PergolaError as error:
+                log.info("a job's state can't be written yet: %s", error.reason, extra={"job": str(held.job_id)})
+            else:
+                return
+            await asyncio.sleep(pause)
+            pause = min(self._rules.poll, pause * 2)
 
     def _tell(self, held: Claim) -> None:
         self._hints.send("job", str(held.job_id))

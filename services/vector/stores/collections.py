@@ -6,7 +6,7 @@ from typing import Any
 
 from services.runtime.errors import CollectionExists, CollectionNotFound
 from services.vector.model import Collection, Counts
-from services.vector.stores import jobs, layout
+from services.vector.stores import jobs, layout, merging
 from services.vector.stores.postgres import Database, Record, Session
 
 _COLUMNS = "id, tenant, name, incarnation, dimension, distance, storage, embedding_model, graph, k1, b, created"
@@ -92,6 +92,14 @@ async def delete(session: Session, name: str) -> tuple[Collection, list[str]]:
     collection = _collection(row)
     # Jobs first: a worker locks its job before it touches the collection's tables, so the two can't block each other.
     cancelled = await jobs.cancel_all(session, collection.id)
+    # A merge that runs holds the tables for minutes; it is the owner's too, so it may be ended.
+    await session.execute(
+        "SELECT pg_cancel_backend(pid) FROM pg_locks"
+        " WHERE locktype = 'advisory' AND classid = $1::bigint AND objid = $2::bigint AND granted"
+        " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
+        merging.LOCKS,
+        merging.lock_number(collection.id),
+    )
     await session.execute(layout.drop(collection.id))
     await session.execute("DELETE FROM pergola.collections WHERE id = $1", collection.id)
     return collection, cancelled

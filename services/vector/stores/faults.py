@@ -5,7 +5,7 @@ from contextlib import contextmanager
 
 import asyncpg
 
-from services.runtime.errors import Aborted, CollectionNotFound, InvalidVector, StoreUnavailable
+from services.runtime.errors import Aborted, CollectionNotFound, DeadlineExceeded, InvalidVector, StoreUnavailable
 
 _AWAY = (
     OSError,
@@ -43,6 +43,8 @@ def translated() -> Iterator[None]:
         raise StoreUnavailable("The database accepts no writes now.", retry_after=30.0) from error
     except _LOST_RACE as error:
         raise Aborted("Another change came first. Repeat the call.") from error
+    except asyncpg.QueryCanceledError as error:
+        raise DeadlineExceeded("The database ended the statement. Ask for less, or try again.") from error
     except asyncpg.UndefinedTableError as error:
         if '"points.' not in str(error):
             raise

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Final, Literal
 
+import asyncpg
+
 from services.runtime.errors import PergolaError
 from services.vector.stores.postgres import Database, Raw
 
@@ -61,7 +63,7 @@ class Hints:
         while True:
             try:
                 await self._listen()
-            except (PergolaError, OSError) as error:
+            except (PergolaError, OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.debug("listening again soon: %s", type(error).__name__)
             self.listening.clear()
             await asyncio.sleep(_RETRY_SECONDS)
@@ -80,7 +82,7 @@ class Hints:
                         [channel for channel, _ in batch],
                         [key for _, key in batch],
                     )
-            except PergolaError:
+            except (PergolaError, asyncpg.PostgresError):
                 # A hint: whoever waits for it looks for itself in a few seconds.
                 log.debug("hints were not sent", extra={"hints": len(batch)})
 

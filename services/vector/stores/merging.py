@@ -16,8 +16,8 @@ from services.vector.stores.postgres import Database, Raw
 
 log = logging.getLogger(__name__)
 
-_LOCKS: Final = 0x7067
-"""First half of the advisory locks' numbers; the second is the collection's id."""
+LOCKS: Final = 0x7067
+"""First half of the advisory locks' numbers; the second is `lock_number`."""
 _BATCH_INDEXED: Final = 200
 """Vectors a transaction into a live index: a third of a second."""
 _BATCH_PLAIN: Final = 5_000
@@ -43,7 +43,8 @@ async def merge(database: Database, collection: Collection) -> int:
     """
     async with database.owner_connection() as connection:
         with faults.translated():
-            if not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", _LOCKS, collection.id % 2**31):
+            number = lock_number(collection.id)
+            if not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", LOCKS, number):
                 return 0
             # The lock goes with the connection.
             ready = await _index_ready(connection, collection)
@@ -53,6 +54,11 @@ async def merge(database: Database, collection: Collection) -> int:
                 await connection.execute(f"ANALYZE {Layout(collection.id)['vector']}")
                 log.info("an index was built", extra={"collection": collection.id, "vectors": moved})
             return moved
+
+
+def lock_number(collection_id: int) -> int:
+    """The second half of a collection's lock."""
+    return collection_id % 2**31
 
 
 async def _index_ready(connection: Raw, collection: Collection) -> bool:

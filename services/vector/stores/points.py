@@ -1,9 +1,11 @@
 """Writing points: payload, vector, words, statistics and the change feed, all in the caller's transaction."""
 # ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
 
+import asyncio
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import msgspec
 
@@ -12,6 +14,14 @@ from services.vector.stores import lexicon
 from services.vector.stores.layout import SCHEMA, Layout
 from services.vector.stores.postgres import Record, Session
 
+_COPIED: Final = {
+    "point": (
+        *("n", "id", "document", "title", "passage", "position", "heading_path", "start_offset", "end_offset"),
+        "payload",
+    ),
+    "delta": ("n", "embedding"),
+    "lexical": ("n", "length", "terms", "weights"),
+}
 COLUMNS = (
     "p.n, p.id, p.document, p.title, p.passage, p.position, p.heading_path, p.start_offset, p.end_offset, p.payload"
 )
@@ -84,29 +94,10 @@ async def insert(session: Session, collection: Collection, writes: Sequence[Writ
         row["n"]
         for row in await session.fetch(f"SELECT nextval('{t['n']}') AS n FROM generate_series(1, $1::int)", len(writes))
     ]
-    await session.copy(
-        SCHEMA, t.bare("point"),
-        ("n", "id", "document", "title", "passage", "position", "heading_path", "start_offset", "end_offset",
-         "payload"),
-        [(n, *_row(write.point)) for n, write in zip(numbers, writes, strict=True)],
-    )  # fmt: skip
-    await session.copy(
-        SCHEMA,
-        t.bare("delta"),
-        ("n", "embedding"),
-        [(n, write.vector) for n, write in zip(numbers, writes, strict=True)],
-    )
-    await session.copy(
-        SCHEMA, t.bare("lexical"),
-        ("n", "length", "terms", "weights"),
-        [(n, write.words.length, *lexicon.pack(write.words.counts)) for n, write in zip(numbers, writes, strict=True)],
-    )  # fmt: skip
-    for write in writes:
-        sums.upserted.append(write.point.id)
-        sums.words += write.words.length
-        named = {lexicon.key(word): word for word in write.words.counts}
-        sums.names.update(named)
-        sums.terms.update(named.keys())
+    # For a large document this takes a while, which the event loop does not have.
+    rows = await asyncio.to_thread(_rows, numbers, writes, sums)
+    for table, columns in _COPIED.items():
+        await session.copy(SCHEMA, t.bare(table), columns, rows[table])
     sums.points += len(writes)
 
 
@@ -185,6 +176,21 @@ def point(row: Record, *, with_payload: bool = True) -> Point:
         chunk=chunk,
         vector=row.get("embedding"),
     )
+
+
+def _rows(numbers: Sequence[int], writes: Sequence[Write], sums: Sums) -> dict[str, list[tuple[object, ...]]]:
+    """The rows of each table, and what they add to the sums."""
+    rows: dict[str, list[tuple[object, ...]]] = {table: [] for table in _COPIED}
+    for n, write in zip(numbers, writes, strict=True):
+        rows["point"].append((n, *_row(write.point)))
+        rows["delta"].append((n, write.vector))
+        rows["lexical"].append((n, write.words.length, *lexicon.pack(write.words.counts)))
+        named = {lexicon.key(word): word for word in write.words.counts}
+        sums.names.update(named)
+        sums.terms.update(named.keys())
+        sums.words += write.words.length
+        sums.upserted.append(write.point.id)
+    return rows
 
 
 def _row(one: Point) -> tuple[object, ...]:

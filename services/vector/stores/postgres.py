@@ -29,6 +29,8 @@ _TENANT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _SESSION: Final = {
     "application_name": "pergola-vector",
     "jit": "off",
+    # Statements that follow each other see what was committed in between; merging relies on it.
+    "default_transaction_isolation": "read committed",
     # A process that dies or is cut off must not leave its transaction, and the locks in it, behind.
     "idle_in_transaction_session_timeout": "60s",
     "tcp_keepalives_idle": "30",

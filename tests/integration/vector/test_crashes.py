@@ -5,7 +5,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -80,15 +80,22 @@ class Process:
         return self._child.wait(30)
 
 
-async def _until_done(vector: Vector, job: str, documents: int) -> job_pb2.Job:
-    """Returns when so many documents of the job are done."""
+async def _until(vector: Vector, job: str, reached: Callable[[job_pb2.Job], bool]) -> None:
+    """Returns when the job is in such a state."""
     call = vector.jobs.WatchJob(job_pb2.WatchJobRequest(id=job), timeout=90)
     async for event in call:
-        if event.job.job.progress.documents_done >= documents:
+        if event.HasField("job") and reached(event.job.job):
             call.cancel()
-            found: job_pb2.Job = event.job.job
-            return found
+            return
     raise AssertionError("the job ended early")
+
+
+def _begun(job: job_pb2.Job) -> bool:
+    return job.progress.documents_done > 0
+
+
+def _taken_over(job: job_pb2.Job) -> bool:
+    return job.attempt > 1
 
 
 async def _check(house: House, collection: str, job: str) -> job_pb2.Job:
@@ -113,7 +120,7 @@ async def test_a_killed_worker_loses_nothing_and_doubles_nothing(house: House, t
     job = await house.vector.accept(collection, *_TEXTS)
     first = Process(house.environ, tmp_path / "first.log")
     try:
-        await _until_done(house.vector, job, 1)
+        await _until(house.vector, job, _begun)
     finally:
         first.kill()
     second = Process(house.environ, tmp_path / "second.log")
@@ -132,10 +139,10 @@ async def test_a_worker_that_was_taken_for_dead_changes_nothing_when_it_comes_ba
     stalled = Process(house.environ, tmp_path / "stalled.log")
     other = None
     try:
-        await _until_done(house.vector, job, 1)
+        await _until(house.vector, job, _begun)
         stalled.freeze()
         other = Process(house.environ, tmp_path / "other.log")
-        await _until_done(house.vector, job, 30)
+        await _until(house.vector, job, _taken_over)
         stalled.thaw()
         done = await _check(house, collection, job)
         assert done.attempt == 2
@@ -149,7 +156,7 @@ async def test_a_worker_that_is_asked_to_stop_hands_its_job_over_without_a_mark(
     collection = await house.vector.create()
     job = await house.vector.accept(collection, *_TEXTS)
     first = Process(house.environ | {"PERGOLA_DRAIN_NOTICE_SECONDS": "0"}, tmp_path / "first.log")
-    await _until_done(house.vector, job, 1)
+    await _until(house.vector, job, _begun)
     assert await asyncio.to_thread(first.stop) == 0
     read = (await house.vector.jobs.GetJob(job_pb2.GetJobRequest(id=job))).job
     assert read.status in ("queued", "completed")

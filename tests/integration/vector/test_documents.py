@@ -180,7 +180,7 @@ async def test_metadata_that_would_not_come_back_is_named(vector: Vector, value:
 
 async def test_a_large_document_is_stored_whole_or_not_at_all(vector: Vector) -> None:
     collection = await vector.create()
-    text = "\n\n".join(f"Paragraph {n} speaks of the number {n * n}." for n in range(2500))
+    text = "\n\n".join(f"Paragraph {n} speaks of the number {n * n}." for n in range(1200))
     job = await vector.accept(collection, pb.Document(id="big", text=text))
     counts = set()
     async for _ in vector.jobs.WatchJob(job_pb2.WatchJobRequest(id=job), timeout=200):

@@ -99,7 +99,8 @@ async def _fails(call: Callable[[], Awaitable[Any]]) -> None:
         await call()
 
 
-async def test_a_job_survives_the_death_of_the_database(stores: Stores, own: Vector) -> None:
+@pytest.mark.parametrize("fault", ["frozen beyond the lease", "killed"])
+async def test_an_outage_does_not_end_a_job(stores: Stores, own: Vector, fault: str) -> None:
     collection = await own.create()
     texts = [f"Document {n} is about the number {n}. " * 40 for n in range(40)]
     job = await own.accept(collection, *texts)
@@ -108,15 +109,19 @@ async def test_a_job_survives_the_death_of_the_database(stores: Stores, own: Vec
         if event.job.job.progress.documents_done:
             break
     call.cancel()
-    stores.kill("postgres")
-    stores.restart("postgres")
+    if fault == "killed":
+        stores.kill("postgres")
+        stores.restart("postgres")
+    else:
+        with stores.frozen("postgres"), pytest.raises(grpc.RpcError):
+            await own.jobs.GetJob(job_pb2.GetJobRequest(id=job), timeout=5)
     found: list[job_pb2.Job] = []
 
     async def finished() -> None:
         found.append(await own.ended(job))
 
     await _until(finished, 60)
-    assert found[-1].status == "completed"
+    assert (found[-1].status, found[-1].error.reason) == ("completed", "")
     assert found[-1].progress.documents_done == 40
     counted = await own.get(collection)
     assert (counted.document_count, counted.point_count) == (40, found[-1].progress.chunks_done)

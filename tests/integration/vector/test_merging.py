@@ -5,6 +5,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
+import asyncpg
 import numpy as np
 import pytest
 
@@ -165,6 +166,20 @@ async def test_what_an_interrupted_build_left_is_replaced(house: House) -> None:
             await connection.execute(f"CREATE UNIQUE INDEX CONCURRENTLY {name} ON {t['vector']} (twice)")
     await merging.merge(house.database, house.collection)
     assert await _indexes(house) == [name]
+
+
+async def test_a_collection_is_deleted_though_its_merge_takes_long(house: House) -> None:
+    t = Layout(house.collection.id)
+    async with house.database.owner_connection() as connection:
+        number = merging.lock_number(house.collection.id)
+        assert await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", merging.LOCKS, number)
+        await connection.execute(f"BEGIN; LOCK TABLE {t['vector']} IN SHARE UPDATE EXCLUSIVE MODE")
+        building = asyncio.create_task(connection.execute("SELECT pg_sleep(60)"))
+        await house.vector.delete(house.collection.name)
+        with pytest.raises(asyncpg.QueryCanceledError):
+            await building
+    async with house.database.session() as session:
+        assert await session.value("SELECT to_regclass($1)", t["vector"]) is None
 
 
 async def test_a_service_merges_by_itself(stores: Stores) -> None:
