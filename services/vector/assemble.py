@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Final
@@ -127,7 +128,8 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
 
 async def _models(settings: VectorSettings) -> EmbeddingModels:
     try:
-        built_in = await asyncio.to_thread(MiniLM, settings.models_dir, threads=settings.embedding_threads)
+        threads = settings.embedding_threads or os.cpu_count() or 1
+        built_in = await asyncio.to_thread(MiniLM, settings.models_dir, threads=threads)
     except (WeightsError, OSError) as error:
         raise SettingsError(f"the built-in embedding model can't be used: {error}") from error
     models: dict[str, EmbeddingModel] = {built_in.name: built_in}

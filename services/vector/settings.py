@@ -1,10 +1,9 @@
 """Settings of the vector service."""
 
-import os
 from pathlib import Path
 from typing import Annotated, Literal
 
-from msgspec import Meta, field
+from msgspec import Meta
 
 from services.providers.embedding.minilm import NAME as BUILT_IN
 from services.runtime.settings import Secret, ServiceSettings
@@ -44,8 +43,8 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
         Path, Meta(description="Folder for the graph built from the built-in embedding model's weights (90 MB).")
     ] = Path(".pergola/models")
     embedding_threads: Annotated[
-        int, Meta(ge=1, le=256, description="Threads of the built-in model for bulk work. Default: the CPU's cores.")
-    ] = field(default_factory=lambda: os.cpu_count() or 1)
+        int, Meta(ge=0, le=256, description="Threads of the built-in model for bulk work; 0: one a core.")
+    ] = 0
     embedding_model: Annotated[
         str,
         Meta(

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import random
 from collections.abc import AsyncIterator
 from itertools import pairwise
@@ -113,6 +114,19 @@ async def test_a_watch_ends_when_its_collection_is_deleted(vector: Vector) -> No
     with pytest.raises(grpc.RpcError) as caught:
         await _drained(call)
     assert status(caught.value) == ("NOT_FOUND", "COLLECTION_NOT_FOUND")
+
+
+async def test_a_watcher_behind_http_is_told_why_in_the_stream(vector: Vector) -> None:
+    collection = await vector.create()
+    vector.metadata = (("x-pergola-face", "api"),)
+    call = vector.watch(collection)
+    await call.read()
+    await vector.delete(collection)
+    last = pb.WatchChangesResponse()
+    with contextlib.suppress(grpc.RpcError):
+        while event := await call.read():
+            last = event
+    assert (last.error.code, last.error.reason) == (404, "COLLECTION_NOT_FOUND")
 
 
 async def test_only_collections_that_ask_for_it_are_listed(vector: Vector) -> None:
