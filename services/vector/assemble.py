@@ -24,7 +24,6 @@ from services.runtime.errors import StoreUnavailable
 from services.runtime.settings import SettingsError
 from services.runtime.start import Runtime, Servicer
 from services.vector.collections import Catalogue, Collections
-from services.vector.documents import Documents
 from services.vector.embedding import Embedder
 from services.vector.feed import Feed
 from services.vector.handlers.changes import POLICIES as CHANGE_POLICIES
@@ -35,6 +34,7 @@ from services.vector.handlers.embeddings import EmbeddingHandlers
 from services.vector.handlers.jobs import POLICIES as JOB_POLICIES
 from services.vector.handlers.jobs import JobHandlers
 from services.vector.handlers.points import PointHandlers
+from services.vector.ingestion.documents import Documents
 from services.vector.ingestion.ingest import Ingestion
 from services.vector.ingestion.worker import Rules, Worker
 from services.vector.jobs import Jobs
@@ -43,9 +43,9 @@ from services.vector.meters import Meters
 from services.vector.peers.cache import EmbeddingCache
 from services.vector.search import Search
 from services.vector.settings import VectorSettings
-from services.vector.stores.listener import Hints
-from services.vector.stores.migrate import migrate
-from services.vector.stores.postgres import Database
+from services.vector.stores.database.connections import Database
+from services.vector.stores.database.listener import Hints
+from services.vector.stores.database.migrate import migrate
 
 log = logging.getLogger(__name__)
 

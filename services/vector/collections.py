@@ -13,8 +13,8 @@ from services.runtime.errors import CollectionNotFound, DimensionMismatch
 from services.vector.model import Collection, Counts, Distance, Storage
 from services.vector.stores import collections as store
 from services.vector.stores import requests
-from services.vector.stores.listener import Hints
-from services.vector.stores.postgres import Database
+from services.vector.stores.database.connections import Database
+from services.vector.stores.database.listener import Hints
 from services.vector.stores.requests import Request
 
 _TRUSTED_SECONDS: Final = 30.0

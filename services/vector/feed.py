@@ -9,10 +9,10 @@ from typing import Final
 from services.runtime.errors import CollectionNotFound, CursorMismatch
 from services.vector.collections import Catalogue
 from services.vector.model import Change, Collection, Cursor
-from services.vector.stores import changes as store
 from services.vector.stores import collections as collection_store
-from services.vector.stores.listener import Hints
-from services.vector.stores.postgres import Database
+from services.vector.stores.database.connections import Database
+from services.vector.stores.database.listener import Hints
+from services.vector.stores.points import changes as store
 
 _CHANGES: Final = 500
 _BYTES: Final = 2 * 1024 * 1024

@@ -8,8 +8,8 @@ from typing import Final
 from services.runtime.errors import JobNotFound
 from services.vector.model import ENDED, Job
 from services.vector.stores import jobs as store
-from services.vector.stores.listener import Hints
-from services.vector.stores.postgres import Database
+from services.vector.stores.database.connections import Database
+from services.vector.stores.database.listener import Hints
 
 _EVENTS_A_READ: Final = 200
 

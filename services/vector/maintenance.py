@@ -7,10 +7,11 @@ from typing import Final
 
 from services.runtime.errors import CollectionNotFound, PergolaError
 from services.vector.model import Collection
-from services.vector.stores import collections, merging
-from services.vector.stores.layout import indexed
-from services.vector.stores.listener import Hints
-from services.vector.stores.postgres import Database
+from services.vector.stores import collections
+from services.vector.stores.database.connections import Database
+from services.vector.stores.database.listener import Hints
+from services.vector.stores.points import merging
+from services.vector.stores.points.layout import indexed
 
 log = logging.getLogger(__name__)
 

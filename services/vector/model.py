@@ -65,6 +65,14 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     vector: Vector | None = None
 
 
+class Words(msgspec.Struct, frozen=True):
+    """What a point is found by: its words, normalised, with how often each occurs."""
+
+    counts: dict[str, int]
+    length: int
+    """Occurrences in total."""
+
+
 class ScoredPoint(msgspec.Struct, frozen=True, kw_only=True):
     """A point that was found; higher scores are better."""
 

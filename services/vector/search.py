@@ -6,13 +6,13 @@ from typing import Final
 import numpy as np
 
 from services.runtime.errors import CollectionNotFound, DimensionMismatch, InvalidVector, Violation
-from services.vector import words
 from services.vector.collections import Catalogue
 from services.vector.embedding import Embedder
 from services.vector.model import Collection, Mode, Point, ScoredPoint, Vector
-from services.vector.stores import points as point_store
-from services.vector.stores import search as store
-from services.vector.stores.postgres import Database
+from services.vector.stores.database.connections import Database
+from services.vector.stores.points import search as store
+from services.vector.stores.points import writing as point_store
+from services.vector.text import words
 
 _LARGEST_HALF: Final = 65_504.0
 

@@ -6,9 +6,9 @@ from pergola.vector.v1 import document_pb2 as pb
 from pergola.vector.v1 import document_pb2_grpc
 from services.runtime.call import current
 from services.runtime.errors import InvalidArgument, Violation
-from services.vector.documents import Documents, Incoming
 from services.vector.handlers import messages
 from services.vector.handlers.messages import Context
+from services.vector.ingestion.documents import Documents, Incoming
 from services.vector.model import Format
 
 

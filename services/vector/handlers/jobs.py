@@ -8,8 +8,7 @@ from pergola.vector.v1 import job_pb2_grpc
 from services.runtime.call import current
 from services.runtime.errors import ErrorFields
 from services.runtime.policy import Policy
-from services.vector import paging
-from services.vector.handlers import messages
+from services.vector.handlers import messages, paging
 from services.vector.handlers.messages import Context
 from services.vector.jobs import Jobs
 

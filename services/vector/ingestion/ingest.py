@@ -9,17 +9,17 @@ import msgspec
 
 from services.providers.embedding.model import EmbeddingModel
 from services.runtime.errors import DimensionMismatch
-from services.vector import words
 from services.vector.embedding import Embedder
-from services.vector.ingestion import scripts
-from services.vector.ingestion.chunking import Chunker
 from services.vector.meters import Meters
 from services.vector.model import Chunk, Collection, Format, Note, Point
 from services.vector.stores import documents as document_store
-from services.vector.stores import points, queue
-from services.vector.stores.points import Sums, Write
-from services.vector.stores.postgres import Database
+from services.vector.stores import queue
+from services.vector.stores.database.connections import Database
+from services.vector.stores.points import writing as points
+from services.vector.stores.points.writing import Sums, Write
 from services.vector.stores.queue import Claim, Item, Step
+from services.vector.text import scripts, words
+from services.vector.text.chunking import Chunker
 
 _DOCUMENTS_A_STEP: Final = 32
 _BYTES_A_STEP: Final = 64 * 1024

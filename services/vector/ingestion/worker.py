@@ -24,8 +24,8 @@ from services.vector.ingestion.ingest import Ingestion
 from services.vector.meters import Meters
 from services.vector.model import Collection
 from services.vector.stores import collections, queue
-from services.vector.stores.listener import Hints
-from services.vector.stores.postgres import Database, Session
+from services.vector.stores.database.connections import Database, Session
+from services.vector.stores.database.listener import Hints
 from services.vector.stores.queue import Claim, Fenced
 
 log = logging.getLogger(__name__)

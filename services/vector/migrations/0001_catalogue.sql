@@ -1,5 +1,5 @@
 -- The catalogue: one row a collection. The points themselves live in tables of their own, one set a collection, in
--- the schema "points"; see stores/layout.py.
+-- the schema "points"; see stores/points/layout.py.
 
 CREATE SCHEMA points;
 

@@ -1,5 +1,5 @@
 -- Row-level security on every shared table, for its owner as well: a statement sees the rows of the tenant that its
--- transaction was opened for (stores/postgres.py), and no others.
+-- transaction was opened for (stores/database/connections.py), and no others.
 
 -- A session that had a tenant once finds an empty string in the setting later, which would match nothing and say
 -- nothing; a statement outside of such a transaction is a fault and has to fail.
@@ -24,7 +24,7 @@ BEGIN
 END $$;
 
 -- '*' can't be the name of a tenant. It opens two tables, for reading alone, to the one helper that sets it
--- (across_tenants in stores/postgres.py): followers and maintenance have to know which collections there are, and
+-- (across_tenants in stores/database/connections.py): followers and maintenance have to know which collections there are, and
 -- workers which jobs; they then act as the tenant they found.
 CREATE POLICY across_tenants ON pergola.collections FOR SELECT USING (pergola.current_tenant() = '*');
 CREATE POLICY across_tenants ON pergola.jobs FOR SELECT USING (pergola.current_tenant() = '*');

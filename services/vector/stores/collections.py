@@ -6,8 +6,9 @@ from typing import Any
 
 from services.runtime.errors import CollectionExists, CollectionNotFound
 from services.vector.model import Collection, Counts
-from services.vector.stores import jobs, layout, merging
-from services.vector.stores.postgres import Database, Record, Session
+from services.vector.stores import jobs
+from services.vector.stores.database.connections import Database, Record, Session
+from services.vector.stores.points import layout, merging
 
 _COLUMNS = "id, tenant, name, incarnation, dimension, distance, storage, embedding_model, graph, k1, b, created"
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import msgspec
 
 from services.vector.model import Collection
-from services.vector.stores.postgres import Session
+from services.vector.stores.database.connections import Session
 from services.vector.stores.queue import Item
 
 

@@ -8,7 +8,7 @@ from uuid import UUID
 import msgspec
 
 from services.vector.model import Collection, Job, JobState, NewDocument, Note, Progress
-from services.vector.stores.postgres import Record, Session
+from services.vector.stores.database.connections import Record, Session
 
 SHOWN_FAILURES = 100
 """Failures that are shown with a job; all of them are counted."""

@@ -13,9 +13,9 @@ from uuid import UUID
 import msgspec
 
 from services.vector.model import Note
+from services.vector.stores.database.connections import Database, Record, Session
 from services.vector.stores.jobs import COLUMNS as JOB_COLUMNS
 from services.vector.stores.jobs import add_event
-from services.vector.stores.postgres import Database, Record, Session
 
 CRASHES_AT_ONE_CHECKPOINT = 2
 """Workers lost at the same checkpoint before the job is taken for what kills them."""

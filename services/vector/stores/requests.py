@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from services.runtime.errors import RequestIdReused
-from services.vector.stores.postgres import Session
+from services.vector.stores.database.connections import Session
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,11 +11,11 @@ import pytest
 
 from pergola.vector.v1 import change_pb2 as pb
 from pergola.vector.v1 import document_pb2
-from services.vector import words
 from services.vector.model import Point
 from services.vector.stores import collections as collection_store
-from services.vector.stores import points as point_store
-from services.vector.stores.postgres import Database
+from services.vector.stores.database.connections import Database
+from services.vector.stores.points import writing as point_store
+from services.vector.text import words
 from tests.stacks import Stores
 from tests.support.vector import Vector, caller, database_of, status, vector_service
 

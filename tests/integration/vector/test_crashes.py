@@ -16,7 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from local.system import ports
 from pergola.vector.v1 import job_pb2
 from services.vector.stores import queue
-from services.vector.stores.postgres import Database
+from services.vector.stores.database.connections import Database
 from tests.stacks import CHECKOUT, Stores
 from tests.support.vector import Vector, caller, database_of, vector_service
 

@@ -11,7 +11,7 @@ import pytest
 from pergola.vector.v1 import collection_pb2, job_pb2, point_pb2
 from services.runtime.call import acting_as
 from services.runtime.errors import DeadlineExceeded
-from services.vector.stores.postgres import Database
+from services.vector.stores.database.connections import Database
 from tests import bounds
 from tests.stacks import Stores
 from tests.support.vector import Vector, caller, database_of, status, vector_service

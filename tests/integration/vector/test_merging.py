@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 
 from pergola.vector.v1 import document_pb2, point_pb2
-from services.vector import words
 from services.vector.model import Chunk, Collection, Point
 from services.vector.stores import collections as collection_store
-from services.vector.stores import merging
-from services.vector.stores import points as point_store
-from services.vector.stores.layout import Layout
-from services.vector.stores.postgres import Database
+from services.vector.stores.database.connections import Database
+from services.vector.stores.points import merging
+from services.vector.stores.points import writing as point_store
+from services.vector.stores.points.layout import Layout
+from services.vector.text import words
 from tests.stacks import Stores
 from tests.support.vector import Vector, caller, database_of, vector_service
 

@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 
 from services.runtime.errors import FailedPrecondition, StoreUnavailable
-from services.vector.stores import migrate
-from services.vector.stores.postgres import Database
+from services.vector.stores.database import migrate
+from services.vector.stores.database.connections import Database
 from tests.stacks import Stores
 from tests.support.vector import database_of, vector_service
 

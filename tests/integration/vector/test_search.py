@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from pergola.vector.v1 import document_pb2, point_pb2
-from services.vector import words
+from services.vector.text import words
 from tests.support.vector import Vector, status, violations
 
 _SUBJECTS = ["The baker", "A sailor", "My neighbour", "The old queen", "Every child", "The last dragon"]

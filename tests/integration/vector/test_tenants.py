@@ -20,7 +20,7 @@ from pergola.vector.v1 import (
     job_pb2,
     point_pb2,
 )
-from services.vector.stores.postgres import Database
+from services.vector.stores.database.connections import Database
 from tests.stacks import Stores
 from tests.support.vector import Vector, caller, database_of, status, vector_service
 

@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from services.providers.embedding import weights
 from services.providers.embedding.estimate import Estimate
 from services.providers.embedding.minilm import WordPieces
-from services.vector.ingestion.chunking import Chunker, Passage
 from services.vector.model import Format
+from services.vector.text.chunking import Chunker, Passage
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,7 @@
 import pytest
 
-from services.vector.documents import Incoming, fill
-from services.vector.ingestion import markdown, scripts
+from services.vector.ingestion.documents import Incoming, fill
+from services.vector.text import markdown, scripts
 
 
 def _fill(text: str, **given: str) -> tuple[str, str, str]:

@@ -1,6 +1,6 @@
 import pytest
 
-from services.vector.ingestion import sentences
+from services.vector.text import sentences
 
 
 @pytest.mark.parametrize(

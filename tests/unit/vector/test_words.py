@@ -1,7 +1,7 @@
 import pytest
 
-from services.vector import words
-from services.vector.stores import lexicon
+from services.vector.stores.points import lexicon
+from services.vector.text import words
 
 
 @pytest.mark.parametrize(

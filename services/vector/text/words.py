@@ -12,7 +12,7 @@ from collections import Counter
 from itertools import pairwise
 from typing import Final
 
-from services.vector.stores.points import Words
+from services.vector.model import Words
 
 _PAIRED: Final = (
     "\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff"  # Hangul

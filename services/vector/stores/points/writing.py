@@ -9,10 +9,10 @@ from typing import Final
 
 import msgspec
 
-from services.vector.model import Chunk, Collection, Point, Vector
-from services.vector.stores import lexicon
-from services.vector.stores.layout import SCHEMA, Layout
-from services.vector.stores.postgres import Record, Session
+from services.vector.model import Chunk, Collection, Point, Vector, Words
+from services.vector.stores.database.connections import Record, Session
+from services.vector.stores.points import lexicon
+from services.vector.stores.points.layout import SCHEMA, Layout
 
 _COPIED: Final = {
     "point": (
@@ -25,15 +25,6 @@ _COPIED: Final = {
 COLUMNS = (
     "p.n, p.id, p.document, p.title, p.passage, p.position, p.heading_path, p.start_offset, p.end_offset, p.payload"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Words:
-    """What a point is found by: its words, normalised, with how often each occurs."""
-
-    counts: dict[str, int]
-    length: int
-    """Occurrences in total."""
 
 
 @dataclass(slots=True)
@@ -72,7 +63,7 @@ async def delete_of_documents(session: Session, collection: Collection, document
     if not numbers:
         return
     # Two statements, in this order: a merge may be moving a vector from the one to the other. The first waits for it,
-    # the second then sees what it moved (stores/merging.py).
+    # the second then sees what it moved (merging.py).
     await session.execute(f"DELETE FROM {t['delta']} WHERE n = ANY($1::bigint[])", numbers)
     await session.execute(f"DELETE FROM {t['vector']} WHERE n = ANY($1::bigint[])", numbers)
     gone = await session.fetch(

@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from typing import Final
 
 from services.vector.model import Collection, Distance, ScoredPoint, Vector
-from services.vector.stores import lexicon
-from services.vector.stores.layout import OPERATORS, Layout
-from services.vector.stores.points import COLUMNS, point
-from services.vector.stores.postgres import Record, Session
+from services.vector.stores.database.connections import Record, Session
+from services.vector.stores.points import lexicon
+from services.vector.stores.points.layout import OPERATORS, Layout
+from services.vector.stores.points.writing import COLUMNS, point
 
 CANDIDATES: Final = 2000
 RRF: Final = 60

@@ -8,9 +8,9 @@ from typing import Final
 import asyncpg
 
 from services.runtime.errors import FailedPrecondition
-from services.vector.stores.postgres import Database, Raw
+from services.vector.stores.database.connections import Database, Raw
 
-FOLDER: Final = Path(__file__).resolve().parent.parent / "migrations"
+FOLDER: Final = Path(__file__).resolve().parents[2] / "migrations"
 _LOCK: Final = 0x7065_7267_766D  # any number of our own; replicas that start together wait for each other on it
 _NAME: Final = re.compile(r"(\d{4})_[a-z0-9_]+\.sql")
 _PGVECTOR: Final = (0, 8)

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.providers.embedding.model import Span, Tokenizer
-from services.vector.ingestion import markdown, sentences
 from services.vector.model import Format
+from services.vector.text import markdown, sentences
 
 _HEADER_SHARE: Final = 4
 """Title and headings take at most this part (a quarter) of a model's window."""

@@ -10,9 +10,10 @@ import logging
 from typing import Final
 
 from services.vector.model import Collection
-from services.vector.stores import faults, layout
-from services.vector.stores.layout import SCHEMA, Layout
-from services.vector.stores.postgres import Database, Raw
+from services.vector.stores.database import faults
+from services.vector.stores.database.connections import Database, Raw
+from services.vector.stores.points import layout
+from services.vector.stores.points.layout import SCHEMA, Layout
 
 log = logging.getLogger(__name__)
 

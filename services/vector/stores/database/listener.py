@@ -14,7 +14,7 @@ from typing import Final, Literal
 import asyncpg
 
 from services.runtime.errors import PergolaError
-from services.vector.stores.postgres import Database, Raw
+from services.vector.stores.database.connections import Database, Raw
 
 log = logging.getLogger(__name__)
 

@@ -11,14 +11,14 @@ import msgspec
 
 from services.runtime.errors import CollectionExists, CollectionNotFound
 from services.vector.collections import Collections, Spec
-from services.vector.ingestion import markdown
 from services.vector.model import Format, Job, NewDocument
 from services.vector.stores import collections as collection_store
 from services.vector.stores import jobs as job_store
 from services.vector.stores import requests
-from services.vector.stores.listener import Hints
-from services.vector.stores.postgres import Database
+from services.vector.stores.database.connections import Database
+from services.vector.stores.database.listener import Hints
 from services.vector.stores.requests import Request
+from services.vector.text import markdown
 
 _TITLE: Final = 80
 _SEARCHED: Final = 4_000

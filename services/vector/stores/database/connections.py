@@ -15,7 +15,7 @@ from asyncpg.pool import PoolConnectionProxy
 
 from services.runtime.call import remaining
 from services.runtime.errors import DeadlineExceeded, StoreUnavailable
-from services.vector.stores import codecs, faults
+from services.vector.stores.database import codecs, faults
 
 Record = asyncpg.Record
 Raw: TypeAlias = "asyncpg.Connection[Record]"

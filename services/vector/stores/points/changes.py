@@ -2,9 +2,9 @@
 # ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
 
 from services.vector.model import Change, Collection, Cursor
-from services.vector.stores.layout import Layout
-from services.vector.stores.points import COLUMNS, point
-from services.vector.stores.postgres import Session
+from services.vector.stores.database.connections import Session
+from services.vector.stores.points.layout import Layout
+from services.vector.stores.points.writing import COLUMNS, point
 
 
 async def head(session: Session, collection: Collection) -> int:

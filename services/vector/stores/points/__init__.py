@@ -1,0 +1,1 @@
+"""The tables of one collection: their layout, writing, searching, merging, and the feed of what changed."""
