@@ -93,7 +93,8 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
     ] = 30.0
     job_attempts: Annotated[int, Meta(ge=1, le=100, description="Attempts after which a job is failed.")] = 5
     job_retry_seconds: Annotated[
-        float, Meta(gt=0, description="Wait before the second attempt; doubles with each one, up to 5 minutes.")
+        float,
+        Meta(gt=0, description="Wait before the second attempt; four times as long with each one, up to 5 minutes."),
     ] = 2.0
     job_retention_days: Annotated[int, Meta(ge=1, description="Days that ended jobs can be read.")] = 30
     poll_seconds: Annotated[

@@ -43,7 +43,7 @@ class Rules:
     """Seconds after which a silent worker loses its job."""
     attempts: int
     retry: float
-    """Seconds before the second attempt; doubles with each one."""
+    """Seconds before the second attempt; four times as long with each one."""
     poll: float
 
 
@@ -174,7 +174,7 @@ class Worker:
         if not worth or held.failed_attempts + 1 >= self._rules.attempts:
             await self._end(held, reason, message)
             return
-        wait = min(_LONGEST_WAIT, self._rules.retry * 2**held.failed_attempts)
+        wait = min(_LONGEST_WAIT, self._rules.retry * 4**held.failed_attempts)
         if error is not None and error.retry_after is not None:
             wait = max(wait, min(_LONGEST_WAIT, error.retry_after))
         log.info("a job waits for another attempt", extra={"job": str(held.job_id), "reason": reason, "seconds": wait})
