@@ -61,10 +61,14 @@ class Cypher:
         left = call.remaining()
         seconds = self._limits.seconds if left is None else min(self._limits.seconds, left)
         async with self._store.query(tenant, statement, parameters, seconds) as rows:
-            yield Columns(rows.columns)
             sent = size = 0
+            begun = False
             async with aclosing(rows.batches()) as batches:
                 async for fetched in batches:
+                    if not begun:
+                        # Not before: what fails without a row is a plain error, not the end of a stream.
+                        yield Columns(rows.columns)
+                        begun = True
                     wanted = fetched[: max_rows - sent]
                     for batch, weight in _messages(wanted):
                         size += weight
@@ -77,6 +81,8 @@ class Cypher:
                     if len(wanted) < len(fetched):
                         yield Summary(sent, truncated=True)
                         return
+            if not begun:
+                yield Columns(rows.columns)
             yield Summary(sent, truncated=False)
 
 

@@ -12,7 +12,7 @@ from services.graph.retrieval.question import Question
 from services.graph.retrieval.scoring import Bridge, Candidate, Key, Placed, Ranking
 from services.graph.store import Reader
 from services.runtime import call
-from services.runtime.errors import StoreUnavailable
+from services.runtime.errors import DeadlineExceeded, Unavailable, Upstream
 
 _CANDIDATES: Final = 40
 """Passages asked of hybrid search, at least; twice k when that is more."""
@@ -20,8 +20,7 @@ _RESERVE: Final = 0.15
 """Seconds of the deadline kept for the answer."""
 _TITLE: Final = 80
 
-NO_STORE: Final = "the graph store does not answer; passages are ranked by the question alone, without links"
-NO_TIME: Final = "time was short; passages are ranked by the question alone, without links"
+_PLAIN: Final = "passages are ranked by the question alone, without links"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,12 +66,13 @@ class Retrieval:
         asked = asyncio.ensure_future(self._ask(scope, text))
         try:
             found = await gather.find(self._passages, scope, text, max(_CANDIDATES, 2 * k))
-            async with asyncio.timeout(self._budget()):
-                return await self._linked(scope, question, k, found, await names, await asked)
-        except TimeoutError:
-            return _plain(text, found, k, NO_TIME)
-        except StoreUnavailable:
-            return _plain(text, found, k, NO_STORE)
+            try:
+                async with asyncio.timeout(self._budget()):
+                    return await self._linked(scope, question, k, found, await names, await asked)
+            except (TimeoutError, DeadlineExceeded):
+                return _plain(text, found, k, f"{_PLAIN}: time was short")
+            except (Unavailable, Upstream) as error:
+                return _plain(text, found, k, f"{_PLAIN}: {error.message}")
         finally:
             names.cancel()
             asked.cancel()

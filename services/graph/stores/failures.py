@@ -88,10 +88,7 @@ def of_statement(error: Neo4jError) -> PergolaError:
     if code in _TIMED_OUT:
         return of_timeout()
     if isinstance(error, Forbidden) or code.startswith("Neo.ClientError.Security."):
-        return CypherReadOnly(
-            "the query does something that only reading does not need; RunQuery reads this tenant's graph and"
-            " nothing else"
-        )
+        return CypherReadOnly("the query writes, or reaches beyond this tenant's graph; RunQuery only reads")
     if code == "Neo.ClientError.Statement.AccessMode":
         return CypherReadOnly("the query writes; RunQuery only reads")
     if meets_another(error):

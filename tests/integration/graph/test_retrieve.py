@@ -1,6 +1,7 @@
 """Retrieve and its neighbours: real documents through the vector service into the graph, and back as passages."""
 
 import asyncio
+import contextlib
 import hashlib
 import json
 from collections.abc import AsyncIterator
@@ -172,6 +173,21 @@ async def test_without_vector_there_is_no_answer(stores: Stores) -> None:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await door.retrieve(QUESTION, ["docs"])
         assert reason(caught.value) == "PEER_UNAVAILABLE"
+
+
+async def test_without_the_vector_services_database_there_is_none_either(stores: Stores, pair: GraphDoor) -> None:
+    stores.kill("postgres")
+    with pytest.raises(grpc.aio.AioRpcError) as caught:
+        await pair.retrieve(QUESTION, ["docs"], k=3)
+    assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+    stores.restart("postgres")
+    async with asyncio.timeout(bounds.RECOVERY):
+        while True:
+            with contextlib.suppress(grpc.aio.AioRpcError):
+                answer = await pair.retrieve(QUESTION, ["docs"], k=3)
+                assert "Ockham Park" in paths(answer)
+                return
+            await asyncio.sleep(0.1)
 
 
 async def test_tenants_see_nothing_of_each_other(stores: Stores, tmp_path: Path) -> None:

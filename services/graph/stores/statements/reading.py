@@ -19,8 +19,9 @@ PREFIX: Final = (
 )
 SIZES: Final = "MATCH (f:Follow) WHERE f.uid IN $uids RETURN f.graph AS graph, f.passages AS passages"
 MENTIONS: Final = f"MATCH (p:Passage)-[m:MENTIONS]->(e:Entity) WHERE p.uid IN $uids RETURN {_MENTION}"
+# From the entity, which has an index: written from the passage, ArcadeDB walks all passages for each name.
 MENTIONING: Final = (
-    "UNWIND $uids AS uid CALL { WITH uid MATCH (p:Passage)-[m:MENTIONS]->(e:Entity {uid: uid}) "
+    "UNWIND $uids AS uid CALL { WITH uid MATCH (e:Entity {uid: uid})<-[m:MENTIONS]-(p:Passage) "
     f"RETURN {_MENTION} ORDER BY weight DESC, passage LIMIT $limit }} "
     "RETURN graph, passage, key, name, weight, mention_count"
 )
