@@ -41,6 +41,7 @@ from services.vector.jobs import Jobs
 from services.vector.maintenance import Maintenance
 from services.vector.meters import Meters
 from services.vector.peers.cache import EmbeddingCache
+from services.vector.points.edits import Edits
 from services.vector.search import Search
 from services.vector.settings import VectorSettings
 from services.vector.stores.database.connections import Database
@@ -83,6 +84,7 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
         jobs = Jobs(database, hints, poll=settings.poll_seconds, heartbeat=settings.heartbeat_seconds)
         feed = Feed(database, hints, catalogue, poll=settings.poll_seconds, heartbeat=settings.heartbeat_seconds)
         search = Search(database, catalogue, embedder)
+        edits = Edits(database, hints, catalogue, embedder)
 
         # Ended before the database is closed, so that workers can give their jobs back.
         tasks: list[asyncio.Task[None]] = []
@@ -99,7 +101,9 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
                 collection_pb2_grpc.add_CollectionServiceServicer_to_server,
             ),
             Servicer(
-                _PACKAGE + "PointService", PointHandlers(search), point_pb2_grpc.add_PointServiceServicer_to_server
+                _PACKAGE + "PointService",
+                PointHandlers(search, edits),
+                point_pb2_grpc.add_PointServiceServicer_to_server,
             ),
             Servicer(
                 _PACKAGE + "DocumentService",

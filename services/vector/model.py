@@ -62,6 +62,8 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     id: str
     payload: dict[str, Any]
     chunk: Chunk | None
+    text: str = ""
+    """What a point without a chunk was upserted with."""
     vector: Vector | None = None
 
 

@@ -10,6 +10,7 @@ from services.vector.collections import Catalogue
 from services.vector.embedding import Embedder
 from services.vector.model import Collection, Mode, Point, ScoredPoint, Vector
 from services.vector.stores.database.connections import Database
+from services.vector.stores.points import editing
 from services.vector.stores.points import search as store
 from services.vector.stores.points import writing as point_store
 from services.vector.text import words
@@ -66,6 +67,22 @@ class Search:
         asked = dict.fromkeys(ids)
         return [found[one] for one in asked if one in found], [one for one in asked if one not in found]
 
+    async def count(self, tenant: str, name: str) -> int:
+        """How many points there are.
+
+        Raises CollectionNotFound.
+        """
+        collection = await self._catalogue.get(tenant, name)
+        try:
+            return await self._count(collection)
+        except CollectionNotFound:
+            self._catalogue.forget(collection)
+            return await self._count(await self._catalogue.get(tenant, name))
+
+    async def _count(self, collection: Collection) -> int:
+        async with self._database.session() as session:
+            return await editing.count(session, collection)
+
     async def _read(self, collection: Collection, ids: list[str], *, with_vector: bool) -> dict[str, Point]:
         async with self._database.session() as session:
             return {one.id: one for one in await point_store.get(session, collection, ids, with_vector=with_vector)}
@@ -95,25 +112,25 @@ class Search:
         return vector
 
 
-def checked(collection: Collection, vector: Vector) -> Vector:
-    """A vector from outside, fit for the collection.
+def checked(collection: Collection, vector: Vector, field: str = "vector") -> Vector:
+    """A vector from outside, fit for the collection; `field` is its place in the request.
 
     Raises DimensionMismatch, InvalidVector.
     """
     if vector.shape[0] != collection.dimension:
         text = f"has {vector.shape[0]} numbers, the collection {collection.dimension}"
-        raise DimensionMismatch(f"The vector {text}.", violations=[Violation("vector", text)])
+        raise DimensionMismatch(f"{field} {text}.", violations=[Violation(field, text)])
     if not np.isfinite(vector).all():
         text = "must hold finite numbers alone"
-        raise InvalidVector(f"The vector {text}.", violations=[Violation("vector", text)])
+        raise InvalidVector(f"{field} {text}.", violations=[Violation(field, text)])
     if collection.distance != "cosine":
         if collection.storage == "halfvec" and np.abs(vector).max() > _LARGEST_HALF:
             text = f"holds a number beyond ±{_LARGEST_HALF:.0f}, the limit of the collection's storage"
-            raise InvalidVector(f"The vector {text}.", violations=[Violation("vector", text)])
+            raise InvalidVector(f"{field} {text}.", violations=[Violation(field, text)])
         return vector
     # Only the direction counts, so the length can be one that 16 bits hold well.
     length = float(np.linalg.norm(vector.astype(np.float64)))
     if length == 0.0:
         text = "must not be all zeros: it has no direction"
-        raise InvalidVector(f"The vector {text}.", violations=[Violation("vector", text)])
+        raise InvalidVector(f"{field} {text}.", violations=[Violation(field, text)])
     return (vector.astype(np.float64) / length).astype(np.float32)

@@ -89,6 +89,7 @@ def point(one: Point, *, with_payload: bool = True) -> point_pb2.Point:
         message.vector.packed = pack(one.vector)
     if with_payload:
         message.payload.update(one.payload)
+        message.text = one.text
         if one.chunk is not None:
             chunk = one.chunk
             message.chunk.CopyFrom(

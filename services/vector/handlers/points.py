@@ -5,17 +5,47 @@ from typing import cast
 from pergola.vector.v1 import point_pb2 as pb
 from pergola.vector.v1 import point_pb2_grpc
 from services.runtime.call import current
-from services.vector.handlers import messages
+from services.vector.handlers import incoming, messages
 from services.vector.handlers.messages import Context
 from services.vector.model import Mode, ScoredPoint
+from services.vector.points.edits import Edits, PayloadEdit
 from services.vector.search import Question, Search
 
 _K = 10
 
 
 class PointHandlers(point_pb2_grpc.PointServiceServicer):
-    def __init__(self, search: Search) -> None:
+    def __init__(self, search: Search, edits: Edits) -> None:
         self._search = search
+        self._edits = edits
+
+    async def UpsertPoints(self, request: pb.UpsertPointsRequest, _context: Context) -> pb.UpsertPointsResponse:
+        points = incoming.points(request.points)
+        failures = await self._edits.upsert(current().tenant, request.collection, points)
+        return pb.UpsertPointsResponse(
+            stored_count=len(points) - len(failures),
+            failures=[
+                pb.PointFailure(index=one.index, id=one.id, reason=one.reason, message=one.message) for one in failures
+            ],
+        )
+
+    async def DeletePoints(self, request: pb.DeletePointsRequest, _context: Context) -> pb.DeletePointsResponse:
+        ids = incoming.ids(request.ids)
+        count = await self._edits.delete(current().tenant, request.collection, ids)
+        return pb.DeletePointsResponse(deleted_count=count)
+
+    async def SetPayload(self, request: pb.SetPayloadRequest, _context: Context) -> pb.SetPayloadResponse:
+        ids = incoming.ids(request.ids)
+        edit = PayloadEdit(
+            merged=messages.fields(request.payload, "payload"),
+            without=incoming.texts(request.delete_keys, "delete_keys"),
+            overwrite=request.overwrite,
+        )
+        missing = await self._edits.set_payload(current().tenant, request.collection, ids, edit)
+        return pb.SetPayloadResponse(set_count=len(ids) - len(missing), missing=missing)
+
+    async def CountPoints(self, request: pb.CountPointsRequest, _context: Context) -> pb.CountPointsResponse:
+        return pb.CountPointsResponse(count=await self._search.count(current().tenant, request.collection))
 
     async def GetPoints(self, request: pb.GetPointsRequest, _context: Context) -> pb.GetPointsResponse:
         found, missing = await self._search.get(

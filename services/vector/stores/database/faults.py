@@ -16,7 +16,13 @@ _AWAY = (
     asyncpg.TooManyConnectionsError,
     asyncpg.IdleInTransactionSessionTimeoutError,
 )
-_LOST_RACE = (asyncpg.SerializationError, asyncpg.DeadlockDetectedError, asyncpg.LockNotAvailableError)
+_LOST_RACE = (
+    asyncpg.SerializationError,
+    asyncpg.DeadlockDetectedError,
+    asyncpg.LockNotAvailableError,
+    # Two writers made the same point; where an id is taken by rule, the statement says ON CONFLICT.
+    asyncpg.UniqueViolationError,
+)
 _FULL = (asyncpg.InsufficientResourcesError, asyncpg.ReadOnlySQLTransactionError)
 _REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 

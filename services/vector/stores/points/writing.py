@@ -59,6 +59,12 @@ async def delete_of_documents(session: Session, collection: Collection, document
     rows = await session.fetch(
         f"DELETE FROM {t['point']} WHERE document = ANY($1::text[]) RETURNING n, id", list(documents)
     )
+    await delete_rest(session, collection, rows, sums)
+
+
+async def delete_rest(session: Session, collection: Collection, rows: Sequence[Record], sums: Sums) -> None:
+    """Removes vectors and words of points (n, id) whose rows in `point` the caller has removed."""
+    t = Layout(collection.id)
     numbers = [row["n"] for row in rows]
     if not numbers:
         return
@@ -165,6 +171,7 @@ def point(row: Record, *, with_payload: bool = True) -> Point:
         id=row["id"],
         payload=msgspec.json.decode(row["payload"]) if with_payload else {},
         chunk=chunk,
+        text=row["passage"] if with_payload and row["document"] is None and row["passage"] is not None else "",
         vector=row.get("embedding"),
     )
 
@@ -188,6 +195,6 @@ def _row(one: Point) -> tuple[object, ...]:
     chunk = one.chunk
     payload = msgspec.json.encode(one.payload).decode()
     if chunk is None:
-        return one.id, None, None, None, None, None, None, None, payload
+        return one.id, None, None, one.text or None, None, None, None, None, payload
     path = list(chunk.heading_path)
     return one.id, chunk.document, chunk.title, chunk.text, chunk.index, path, chunk.start, chunk.end, payload

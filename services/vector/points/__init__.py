@@ -1,0 +1,1 @@
+"""Points by themselves, apart from documents."""

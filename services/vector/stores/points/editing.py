@@ -1,0 +1,84 @@
+"""Changing points one by one: replacing, deleting, payloads; all in the caller's transaction.
+
+Rows are always locked in the order documents, points by id, `head`: so writers wait for each other, but not in a ring.
+"""
+# ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from services.vector.model import Collection
+from services.vector.stores.database.connections import Session
+from services.vector.stores.points.layout import Layout
+from services.vector.stores.points.writing import Sums, delete_rest
+
+
+async def lock(session: Session, collection: Collection, ids: Sequence[str]) -> dict[str, str | None]:
+    """Locks the points of these ids; returns for each that exists the document it belongs to, or None."""
+    rows = await session.fetch(
+        f"SELECT id, document FROM {Layout(collection.id)['point']} WHERE id = ANY($1::text[]) ORDER BY id FOR UPDATE",
+        list(ids),
+    )
+    return {row["id"]: row["document"] for row in rows}
+
+
+async def disturb_documents(session: Session, collection: Collection, ids: Sequence[str]) -> None:
+    """Lets the documents that points of these ids belong to count as changed, so that they can be ingested again.
+
+    Locks those documents; to be called before their points are locked.
+    """
+    await session.execute(
+        # No content has an empty hash.
+        "UPDATE pergola.documents d SET hash = '' FROM ("
+        f" SELECT id FROM pergola.documents WHERE collection_id = $1 AND id IN (SELECT document FROM"
+        f" {Layout(collection.id)['point']} WHERE id = ANY($2::text[])) ORDER BY id FOR UPDATE) o"
+        " WHERE d.collection_id = $1 AND d.id = o.id",
+        collection.id,
+        list(ids),
+    )
+
+
+async def delete(session: Session, collection: Collection, ids: Sequence[str], sums: Sums) -> None:
+    """Removes the points of these ids, which the caller has locked."""
+    rows = await session.fetch(
+        f"DELETE FROM {Layout(collection.id)['point']} WHERE id = ANY($1::text[]) RETURNING n, id", list(ids)
+    )
+    await delete_rest(session, collection, rows, sums)
+
+
+async def set_payload(
+    session: Session, collection: Collection, ids: Sequence[str], payload: Mapping[str, Any], without: Sequence[str]
+) -> list[str]:
+    """Merges `payload` over what is left `without` those keys, in points that the caller has locked.
+
+    Returns the ids whose payload is another one now.
+    """
+    rows = await session.fetch(
+        f"UPDATE {Layout(collection.id)['point']} SET payload = (payload - $2::text[]) || $3::jsonb"
+        " WHERE id = ANY($1::text[]) AND payload IS DISTINCT FROM (payload - $2::text[]) || $3::jsonb RETURNING id",
+        list(ids),
+        list(without),
+        msgspec.json.encode(payload).decode(),
+    )
+    return sorted(row["id"] for row in rows)
+
+
+async def overwrite_payload(
+    session: Session, collection: Collection, ids: Sequence[str], payload: Mapping[str, Any]
+) -> list[str]:
+    """Puts `payload` in the place of what is there, in points that the caller has locked; returns as `set_payload`."""
+    rows = await session.fetch(
+        f"UPDATE {Layout(collection.id)['point']} SET payload = $2::jsonb"
+        " WHERE id = ANY($1::text[]) AND payload IS DISTINCT FROM $2::jsonb RETURNING id",
+        list(ids),
+        msgspec.json.encode(payload).decode(),
+    )
+    return sorted(row["id"] for row in rows)
+
+
+async def count(session: Session, collection: Collection) -> int:
+    """How many points there are."""
+    found: int = await session.value(f"SELECT points FROM {Layout(collection.id)['head']}")
+    return found
