@@ -8,10 +8,11 @@ import numpy as np
 from services.runtime.errors import CollectionNotFound, DimensionMismatch, InvalidVector, Violation
 from services.vector.collections import Catalogue
 from services.vector.embedding import Embedder
+from services.vector.filters.tree import Filter
 from services.vector.model import Collection, Mode, Point, ScoredPoint, Vector
 from services.vector.stores.database.connections import Database
-from services.vector.stores.points import editing
 from services.vector.stores.points import search as store
+from services.vector.stores.points import selecting
 from services.vector.stores.points import writing as point_store
 from services.vector.text import words
 
@@ -29,6 +30,7 @@ class Question:
     k: int
     with_vector: bool
     with_payload: bool
+    filter: Filter | None = None
 
 
 class Search:
@@ -67,36 +69,43 @@ class Search:
         asked = dict.fromkeys(ids)
         return [found[one] for one in asked if one in found], [one for one in asked if one not in found]
 
-    async def count(self, tenant: str, name: str) -> int:
-        """How many points there are.
+    async def count(self, tenant: str, name: str, filter: Filter | None, *, approximate: bool) -> int:
+        """How many points there are that fit the filter; by a sample, if `approximate`, where they are many.
 
         Raises CollectionNotFound.
         """
         collection = await self._catalogue.get(tenant, name)
         try:
-            return await self._count(collection)
+            return await self._count(collection, filter, approximate=approximate)
         except CollectionNotFound:
             self._catalogue.forget(collection)
-            return await self._count(await self._catalogue.get(tenant, name))
+            collection = await self._catalogue.get(tenant, name)
+            return await self._count(collection, filter, approximate=approximate)
 
-    async def _count(self, collection: Collection) -> int:
+    async def _count(self, collection: Collection, filter: Filter | None, *, approximate: bool) -> int:
         async with self._database.session() as session:
-            return await editing.count(session, collection)
+            if filter is None:
+                return await selecting.count_all(session, collection)
+            if approximate:
+                return await selecting.estimate(session, collection, filter)
+            return await selecting.count(session, collection, filter)
 
     async def _read(self, collection: Collection, ids: list[str], *, with_vector: bool) -> dict[str, Point]:
         async with self._database.session() as session:
             return {one.id: one for one in await point_store.get(session, collection, ids, with_vector=with_vector)}
 
     async def _ask(self, collection: Collection, question: Question) -> list[ScoredPoint]:
-        shape = {"with_vector": question.with_vector, "with_payload": question.with_payload}
-        terms = words.of_query(question.text) if question.mode != "dense" else []
-        vector = await self._vector(collection, question) if question.mode != "lexical" else None
+        want = store.Want(
+            terms=words.of_query(question.text) if question.mode != "dense" else None,
+            vector=await self._vector(collection, question) if question.mode != "lexical" else None,
+            k=question.k,
+            filter=question.filter,
+            with_vector=question.with_vector,
+            with_payload=question.with_payload,
+        )
         async with self._database.session() as session:
-            if vector is None:
-                return await store.lexical(session, collection, terms, question.k, **shape)
-            if question.mode == "dense":
-                return await store.dense(session, collection, vector, question.k, **shape)
-            return await store.hybrid(session, collection, vector, terms, question.k, **shape)
+            found, _ = await store.find(session, collection, want)
+        return found
 
     async def _vector(self, collection: Collection, question: Question) -> Vector:
         if question.vector is not None:

@@ -4,8 +4,9 @@ from typing import cast
 
 from pergola.vector.v1 import point_pb2 as pb
 from pergola.vector.v1 import point_pb2_grpc
+from pergola.vector.v1 import selection_pb2 as sel
 from services.runtime.call import current
-from services.vector.handlers import incoming, messages
+from services.vector.handlers import filters, incoming, messages
 from services.vector.handlers.messages import Context
 from services.vector.model import Mode, ScoredPoint
 from services.vector.points.edits import Edits, PayloadEdit
@@ -29,12 +30,15 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
             ],
         )
 
-    async def DeletePoints(self, request: pb.DeletePointsRequest, _context: Context) -> pb.DeletePointsResponse:
-        ids = incoming.ids(request.ids)
-        count = await self._edits.delete(current().tenant, request.collection, ids)
-        return pb.DeletePointsResponse(deleted_count=count)
+    async def DeletePoints(self, request: sel.DeletePointsRequest, _context: Context) -> sel.DeletePointsResponse:
+        tenant, collection = current().tenant, request.collection
+        if request.HasField("filter"):
+            count = await self._edits.delete_fitting(tenant, collection, filters.read(request.filter))
+        else:
+            count = await self._edits.delete(tenant, collection, incoming.ids(request.ids))
+        return sel.DeletePointsResponse(deleted_count=count)
 
-    async def SetPayload(self, request: pb.SetPayloadRequest, _context: Context) -> pb.SetPayloadResponse:
+    async def SetPayload(self, request: sel.SetPayloadRequest, _context: Context) -> sel.SetPayloadResponse:
         ids = incoming.ids(request.ids)
         edit = PayloadEdit(
             merged=messages.fields(request.payload, "payload"),
@@ -42,10 +46,12 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
             overwrite=request.overwrite,
         )
         missing = await self._edits.set_payload(current().tenant, request.collection, ids, edit)
-        return pb.SetPayloadResponse(set_count=len(ids) - len(missing), missing=missing)
+        return sel.SetPayloadResponse(set_count=len(ids) - len(missing), missing=missing)
 
-    async def CountPoints(self, request: pb.CountPointsRequest, _context: Context) -> pb.CountPointsResponse:
-        return pb.CountPointsResponse(count=await self._search.count(current().tenant, request.collection))
+    async def CountPoints(self, request: sel.CountPointsRequest, _context: Context) -> sel.CountPointsResponse:
+        filter = filters.read(request.filter) if request.HasField("filter") else None
+        count = await self._search.count(current().tenant, request.collection, filter, approximate=request.approximate)
+        return sel.CountPointsResponse(count=count)
 
     async def GetPoints(self, request: pb.GetPointsRequest, _context: Context) -> pb.GetPointsResponse:
         found, missing = await self._search.get(
@@ -63,6 +69,7 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
             k=request.k if request.HasField("k") else _K,
             with_vector=request.with_vector,
             with_payload=with_payload,
+            filter=filters.read(request.filter) if request.HasField("filter") else None,
         )
         found = await self._search.query(current().tenant, question)
         return pb.QueryPointsResponse(points=[_scored(one, with_payload) for one in found])

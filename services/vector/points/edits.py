@@ -1,6 +1,7 @@
 """Points that are stored, changed and deleted one by one."""
 
 import asyncio
+import functools
 import random
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
@@ -10,17 +11,19 @@ from services.runtime.call import remaining
 from services.runtime.errors import Aborted, CollectionNotFound, DimensionMismatch, InvalidArgument, Violation
 from services.vector.collections import Catalogue
 from services.vector.embedding import Embedder
+from services.vector.filters.tree import Filter
 from services.vector.model import Collection, Point, Vector
 from services.vector.search import checked
 from services.vector.stores.database.connections import Database, Session
 from services.vector.stores.database.listener import Hints
 from services.vector.stores.points import editing as store
-from services.vector.stores.points import writing
+from services.vector.stores.points import selecting, writing
 from services.vector.stores.points.writing import Sums, Write
 from services.vector.text import words
 
 _ATTEMPTS: Final = 6
 _PAUSE: Final = 0.05
+_BATCH: Final = 1_000
 T = TypeVar("T")
 
 
@@ -84,13 +87,25 @@ class Edits:
         """
 
         async def act(collection: Collection) -> int:
-            async def write(session: Session, sums: Sums) -> int:
-                await store.disturb_documents(session, collection, ids)
-                await store.lock(session, collection, ids)
-                await store.delete(session, collection, ids, sums)
-                return len(sums.deleted)
+            return await self._write(collection, functools.partial(_delete, collection, ids, None))
 
-            return await self._write(collection, write)
+        return await self._on(tenant, name, act)
+
+    async def delete_fitting(self, tenant: str, name: str, filter: Filter) -> int:
+        """Deletes the points that fit, in the order of their ids and a transaction for each thousand.
+
+        Returns how many there were. What was deleted before an error stays deleted. Raises CollectionNotFound, Aborted.
+        """
+
+        async def act(collection: Collection) -> int:
+            deleted, after = 0, ""
+            while True:
+                async with self._database.session() as session:
+                    ids = await selecting.ids(session, collection, filter, after, _BATCH)
+                if not ids:
+                    return deleted
+                deleted += await self._write(collection, functools.partial(_delete, collection, ids, filter))
+                after = ids[-1]
 
         return await self._on(tenant, name, act)
 
@@ -175,6 +190,13 @@ def _writes(points: Sequence[NewPoint], vectors: dict[int, Vector]) -> list[Writ
         )
         for place, one in enumerate(points)
     ]
+
+
+async def _delete(collection: Collection, ids: Sequence[str], only: Filter | None, session: Session, sums: Sums) -> int:
+    await store.disturb_documents(session, collection, ids)
+    await store.lock(session, collection, ids)
+    await store.delete(session, collection, ids, sums, only)
+    return len(sums.deleted)
 
 
 async def _store(session: Session, collection: Collection, writes: Sequence[Write], sums: Sums) -> list[Failure]:

@@ -9,6 +9,7 @@ from google.protobuf.json_format import MessageToDict, ParseDict
 
 from pergola.vector.v1 import document_pb2
 from pergola.vector.v1 import point_pb2 as pb
+from pergola.vector.v1 import selection_pb2 as sel
 from tests.support.vector import Vector, status, violations
 
 
@@ -27,7 +28,7 @@ async def upsert(vector: Vector, collection: str, *points: pb.NewPoint) -> pb.Up
 
 
 async def count(vector: Vector, collection: str) -> int:
-    return int((await vector.points.CountPoints(pb.CountPointsRequest(collection=collection))).count)
+    return int((await vector.points.CountPoints(sel.CountPointsRequest(collection=collection))).count)
 
 
 async def payload(vector: Vector, collection: str, id: str) -> dict[str, Any]:
@@ -107,9 +108,9 @@ async def test_bad_points_are_named_and_nothing_is_stored(
 async def test_every_call_names_a_collection_that_is_missing(vector: Vector) -> None:
     calls = [
         (vector.points.UpsertPoints, pb.UpsertPointsRequest(collection="nowhere", points=[new("a", 1)])),
-        (vector.points.DeletePoints, pb.DeletePointsRequest(collection="nowhere", ids=["a"])),
-        (vector.points.SetPayload, pb.SetPayloadRequest(collection="nowhere", ids=["a"], delete_keys=["b"])),
-        (vector.points.CountPoints, pb.CountPointsRequest(collection="nowhere")),
+        (vector.points.DeletePoints, sel.DeletePointsRequest(collection="nowhere", ids=["a"])),
+        (vector.points.SetPayload, sel.SetPayloadRequest(collection="nowhere", ids=["a"], delete_keys=["b"])),
+        (vector.points.CountPoints, sel.CountPointsRequest(collection="nowhere")),
     ]
     for call, request in calls:
         with pytest.raises(grpc.RpcError) as error:
@@ -120,7 +121,9 @@ async def test_every_call_names_a_collection_that_is_missing(vector: Vector) -> 
 async def test_deleted_points_are_gone_everywhere(vector: Vector) -> None:
     collection = await vector.create(dimension=2)
     await upsert(vector, collection, *(new(f"p{n}", 1, n, text=f"word{n} common") for n in range(4)))
-    reply = await vector.points.DeletePoints(pb.DeletePointsRequest(collection=collection, ids=["p1", "p3", "p3", "x"]))
+    reply = await vector.points.DeletePoints(
+        sel.DeletePointsRequest(collection=collection, ids=["p1", "p3", "p3", "x"])
+    )
     assert reply.deleted_count == 2
     everything = await vector.query(collection, vector=pb.Vector(values=[1, 0]), k=100)
     assert {one.point.id for one in everything} == {"p0", "p2"}
@@ -140,7 +143,7 @@ async def test_points_of_documents_are_kept_whole(vector: Vector) -> None:
     assert [(one.index, one.id, one.reason) for one in reply.failures] == [(1, found.point.id, "POINT_OF_DOCUMENT")]
 
     # A document that lost a point comes back when it is ingested again, though its text is the same.
-    await vector.points.DeletePoints(pb.DeletePointsRequest(collection=collection, ids=[found.point.id]))
+    await vector.points.DeletePoints(sel.DeletePointsRequest(collection=collection, ids=[found.point.id]))
     assert await count(vector, collection) == 1
     job = await vector.ingest(collection, document)
     assert (job.progress.documents_done, job.progress.documents_unchanged) == (1, 0)
@@ -152,9 +155,9 @@ async def test_payloads_are_merged_overwritten_and_cut(vector: Vector) -> None:
     collection = await vector.create(dimension=2)
     await upsert(vector, collection, new("a", 1, 0, payload={"color": "red", "size": {"w": 1, "h": 2}}), new("b", 0, 1))
 
-    async def edit(fields: dict[str, Any]) -> pb.SetPayloadResponse:
-        request = ParseDict({"collection": collection} | fields, pb.SetPayloadRequest())
-        reply: pb.SetPayloadResponse = await vector.points.SetPayload(request)
+    async def edit(fields: dict[str, Any]) -> sel.SetPayloadResponse:
+        request = ParseDict({"collection": collection} | fields, sel.SetPayloadRequest())
+        reply: sel.SetPayloadResponse = await vector.points.SetPayload(request)
         return reply
 
     reply = await edit({"ids": ["a", "b", "x"], "payload": {"size": {"w": 3}, "new": None}})
@@ -178,7 +181,7 @@ async def test_payloads_are_merged_overwritten_and_cut(vector: Vector) -> None:
 async def test_an_edit_of_nothing_is_refused(vector: Vector, fields: dict[str, Any]) -> None:
     collection = await vector.create(dimension=2)
     with pytest.raises(grpc.RpcError) as error:
-        await vector.points.SetPayload(pb.SetPayloadRequest(collection=collection, ids=["a"], **fields))
+        await vector.points.SetPayload(sel.SetPayloadRequest(collection=collection, ids=["a"], **fields))
     assert status(error.value) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT")
 
 
@@ -189,7 +192,7 @@ async def test_writers_of_the_same_points_at_once_leave_each_point_once(vector: 
     async def write(number: int) -> None:
         order = ids if number % 2 else ids[::-1]
         if number % 4 == 3:
-            await vector.points.DeletePoints(pb.DeletePointsRequest(collection=collection, ids=order[:5]))
+            await vector.points.DeletePoints(sel.DeletePointsRequest(collection=collection, ids=order[:5]))
         await upsert(vector, collection, *(new(id, 1, number, payload={"writer": number}) for id in order))
 
     await asyncio.gather(*(write(number) for number in range(1, 9)))

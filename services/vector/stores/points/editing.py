@@ -9,8 +9,11 @@ from typing import Any
 
 import msgspec
 
+from services.vector.filters.tree import Filter
 from services.vector.model import Collection
 from services.vector.stores.database.connections import Session
+from services.vector.stores.points import conditions
+from services.vector.stores.points.conditions import Values
 from services.vector.stores.points.layout import Layout
 from services.vector.stores.points.writing import Sums, delete_rest
 
@@ -40,11 +43,15 @@ async def disturb_documents(session: Session, collection: Collection, ids: Seque
     )
 
 
-async def delete(session: Session, collection: Collection, ids: Sequence[str], sums: Sums) -> None:
-    """Removes the points of these ids, which the caller has locked."""
-    rows = await session.fetch(
-        f"DELETE FROM {Layout(collection.id)['point']} WHERE id = ANY($1::text[]) RETURNING n, id", list(ids)
-    )
+async def delete(
+    session: Session, collection: Collection, ids: Sequence[str], sums: Sums, only: Filter | None = None
+) -> None:
+    """Removes the points of these ids, which the caller has locked, or those of them that fit `only`."""
+    layout, values = Layout(collection.id), Values()
+    condition = f"p.id = ANY({values.bind(list(ids), 'text[]')})"
+    if only is not None:
+        condition += f" AND {conditions.sql(layout, only, values)}"
+    rows = await session.fetch(f"DELETE FROM {layout['point']} p WHERE {condition} RETURNING p.n, p.id", *values.all)
     await delete_rest(session, collection, rows, sums)
 
 
@@ -76,9 +83,3 @@ async def overwrite_payload(
         msgspec.json.encode(payload).decode(),
     )
     return sorted(row["id"] for row in rows)
-
-
-async def count(session: Session, collection: Collection) -> int:
-    """How many points there are."""
-    found: int = await session.value(f"SELECT points FROM {Layout(collection.id)['head']}")
-    return found

@@ -67,6 +67,7 @@ def create(collection: Collection, app: str) -> str:
             payload      jsonb NOT NULL
         );
         CREATE INDEX ON {t["point"]} (document, position) WHERE document IS NOT NULL;
+        CREATE INDEX ON {t["point"]} USING gin (payload jsonb_path_ops) WITH (gin_pending_list_limit = 1024);
         CREATE TABLE {t["delta"]} (n bigint PRIMARY KEY, embedding {numbers} NOT NULL);
         CREATE TABLE {t["vector"]} (n bigint PRIMARY KEY, embedding {numbers} NOT NULL);
         -- Out of line, a vector would have to be fetched from elsewhere for every comparison.

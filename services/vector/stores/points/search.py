@@ -1,136 +1,128 @@
-"""Finding points: the nearest by vector, the best by BM25, and both fused, each in one statement.
+"""Finding points: the nearest by vector, the best by BM25, and both fused by reciprocal rank (Cormack et al. 2009).
 
-BM25 as in Robertson and Zaragoza, "The Probabilistic Relevance Framework" (2009), with Lucene's never negative idf:
-ln(1 + (N - n + 0.5) / (n + 0.5)). Fusion by reciprocal rank (Cormack et al. 2009).
-
-The work of the lexical arm is bounded: points come in through the rarest words of the query, as many words as together
-occur in at most CANDIDATES points (the rarest word always, up to CANDIDATES of its points); the words left only add to
-the scores of those. When these are fewer than asked for, up to CANDIDATES points with any of the words join them.
+Each search is one statement. One with a filter is preceded by another that finds out whether few points fit (arms.py).
 """
 # ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
+from services.vector.filters.tree import Filter
 from services.vector.model import Collection, Distance, ScoredPoint, Vector
 from services.vector.stores.database.connections import Record, Session
-from services.vector.stores.points import lexicon
-from services.vector.stores.points.layout import OPERATORS, Layout
+from services.vector.stores.points import arms, conditions, lexicon, selecting
+from services.vector.stores.points.arms import Narrowed, Route
+from services.vector.stores.points.conditions import Values
+from services.vector.stores.points.layout import Layout
 from services.vector.stores.points.writing import COLUMNS, point
 
-CANDIDATES: Final = 2000
+FEW: Final = 10_000
+"""As many points are compared one by one without an index: a few milliseconds."""
 RRF: Final = 60
 """Constant of the fusion: how much the first ranks stand out."""
 _DEPTH: Final = 50
 """Each arm of a hybrid search looks at least this deep."""
-_MAX_EF: Final = 1000
-"""pgvector's own limit of hnsw.ef_search."""
 
 _SCORES: Final[dict[Distance, str]] = {"cosine": "1 - distance", "inner_product": "- distance", "l2": "- distance"}
 
 
-async def dense(
-    session: Session, collection: Collection, vector: Vector, k: int, *, with_vector: bool, with_payload: bool
-) -> list[ScoredPoint]:
-    """The `k` nearest."""
-    sql = f"""
-        WITH {_near(collection, "$1", _step(k))},
-        best AS (SELECT n, {_SCORES[collection.distance]} AS dense FROM near ORDER BY distance, n LIMIT $2)
-        SELECT dense AS score, dense, NULL::float8 AS lexical, {_columns(collection, with_vector)}
-        FROM best JOIN {Layout(collection.id)["point"]} p USING (n) ORDER BY dense DESC, p.id
+@dataclass(frozen=True, slots=True)
+class Want:
+    """What is to be found: by `vector`, by `terms`, or by both."""
+
+    vector: Vector | None
+    terms: Sequence[str] | None
+    k: int
+    offset: int = 0
+    filter: Filter | None = None
+    exact: bool = False
+    """Compare every vector, without the index."""
+    ef: int | None = None
+    """Width of the index search, 1 to MAX_EF; None: what `k` asks for."""
+    threshold: float | None = None
+    """Points with a lower score are left out."""
+    with_vector: bool = False
+    with_payload: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a search was answered."""
+
+    route: Route
+    fitting: int | None = None
+    """How many points fit the filter, counted to FEW + 1; None: no filter."""
+    repeated: bool = False
+    """Whether the index brought too few, so that every vector was compared."""
+
+
+async def find(session: Session, collection: Collection, want: Want) -> tuple[list[ScoredPoint], Plan]:
+    """The best `k` points behind the first `offset`, best first, and how they were found.
+
+    Never fewer than there are: where an index scan with a filter ends too early, the search is done again, exactly.
     """
-    return _found(await session.fetch(sql, vector, k), with_payload)
+    plan = await _plan(session, collection, want)
+    values = Values()
+    rows = await session.fetch(_text(collection, want, plan, values), *values.all)
+    if plan.route == "index" and want.filter is not None and want.vector is not None and len(rows) < want.k:
+        plan = Plan("exact", plan.fitting, repeated=True)
+        values = Values()
+        rows = await session.fetch(_text(collection, want, plan, values), *values.all)
+    return _scored(rows, want.with_payload), plan
 
 
-async def lexical(
-    session: Session, collection: Collection, terms: Sequence[str], k: int, *, with_vector: bool, with_payload: bool
-) -> list[ScoredPoint]:
-    """The `k` best by BM25; points without any of the words are not found."""
-    sql = f"""
-        WITH {_matching(collection, "$1", "$2", _step(k))},
-        best AS (SELECT n, score AS lexical FROM matching ORDER BY score DESC, n LIMIT $3)
-        SELECT lexical AS score, NULL::float8 AS dense, lexical, {_columns(collection, with_vector)}
-        FROM best JOIN {Layout(collection.id)["point"]} p USING (n) ORDER BY lexical DESC, p.id
+async def _plan(session: Session, collection: Collection, want: Want) -> Plan:
+    if want.filter is None:
+        return Plan("exact" if want.exact else "index")
+    fitting = await selecting.count(session, collection, want.filter, FEW + 1)
+    return Plan("exact" if want.exact or fitting <= FEW else "index", fitting)
+
+
+def _text(collection: Collection, want: Want, plan: Plan, values: Values) -> str:
+    """The statement; its values are added to `values`."""
+    layout = Layout(collection.id)
+    narrowed = Narrowed(
+        layout,
+        conditions.sql(layout, want.filter, values) if want.filter is not None else "",
+        first=plan.route == "exact",
+    )
+    deepest = want.k + want.offset
+    hybrid = want.vector is not None and want.terms is not None
+    depth = _step(max(deepest, _DEPTH) if hybrid else deepest)
+    ctes = []
+    if want.vector is not None:
+        ctes.append(arms.near(collection, values.bind(want.vector), depth, plan.route, want.ef, narrowed))
+    if want.terms is not None:
+        keys, terms = _keys(want.terms)
+        ctes.append(arms.matching(collection, values.bind(keys), values.bind(terms), depth, narrowed))
+    ctes.append(_best(collection, want, depth, values))
+    least = "" if want.threshold is None else f"WHERE score >= {values.bind(want.threshold, 'float8')}"
+    return f"""
+        WITH {narrowed.ctes()} {", ".join(ctes)}
+        SELECT score, dense, lexical, {_columns(collection, want.with_vector)}
+        FROM best JOIN {layout["point"]} p USING (n) {least} ORDER BY score DESC, p.id
     """
-    return _found(await session.fetch(sql, *_keys(terms), k), with_payload)
 
 
-async def hybrid(
-    session: Session,
-    collection: Collection,
-    vector: Vector,
-    terms: Sequence[str],
-    k: int,
-    *,
-    with_vector: bool,
-    with_payload: bool,
-) -> list[ScoredPoint]:
-    """The `k` best by the ranks that both searches give."""
-    depth = _step(max(k, _DEPTH))
-    sql = f"""
-        WITH {_near(collection, "$1", depth)}, {_matching(collection, "$2", "$3", depth)},
-        d AS (SELECT n, {_SCORES[collection.distance]} AS dense, row_number() OVER (ORDER BY distance, n) AS rank
-              FROM near),
+def _best(collection: Collection, want: Want, depth: int, values: Values) -> str:
+    """CTE `best` (n, score, dense, lexical) from `near`, from `matching`, or from both."""
+    score = _SCORES[collection.distance]
+    page = f"LIMIT {values.bind(want.k)} OFFSET {values.bind(want.offset)}"
+    if want.terms is None:
+        return f"""
+            best AS (SELECT n, {score} AS score, {score} AS dense, NULL::float8 AS lexical FROM near
+                     ORDER BY distance, n {page})"""
+    if want.vector is None:
+        return f"""
+            best AS (SELECT n, score, NULL::float8 AS dense, score AS lexical FROM matching
+                     ORDER BY score DESC, n {page})"""
+    return f"""
+        d AS (SELECT n, {score} AS dense, row_number() OVER (ORDER BY distance, n) AS rank FROM near),
         l AS (SELECT n, score AS lexical, row_number() OVER (ORDER BY score DESC, n) AS rank
               FROM matching ORDER BY score DESC, n LIMIT {depth}),
         best AS (SELECT n, coalesce(1.0::float8 / ({RRF} + d.rank), 0) + coalesce(1.0::float8 / ({RRF} + l.rank), 0)
-                 AS score, d.dense, l.lexical FROM d FULL JOIN l USING (n) ORDER BY score DESC, n LIMIT $4)
-        SELECT score, dense, lexical, {_columns(collection, with_vector)}
-        FROM best JOIN {Layout(collection.id)["point"]} p USING (n) ORDER BY score DESC, p.id
-    """
-    return _found(await session.fetch(sql, vector, *_keys(terms), k), with_payload)
-
-
-def _near(collection: Collection, vector: str, k: int) -> str:
-    """CTE `near` (n, distance): the `k` nearest, from the index and from what is not in it yet."""
-    t = Layout(collection.id)
-    operator = OPERATORS[collection.distance]
-    distance = f"embedding {operator} {vector}::{collection.storage}({collection.dimension})"
-    # `cfg` is read in a condition without columns, which runs before the index scan begins; the settings hold for
-    # this statement alone. Strict order with a resumed scan: never fewer than k because of rows that were deleted.
-    # k is part of the text, because a plan made for an unknown k would expect a tenth of the table.
-    return f"""
-        cfg AS MATERIALIZED (
-            SELECT set_config('hnsw.ef_search', '{min(_MAX_EF, max(100, k))}', true) IS NOT NULL
-               AND set_config('hnsw.iterative_scan', 'strict_order', true) IS NOT NULL AS ok),
-        near AS (
-            SELECT n, distance FROM (
-                (SELECT n, {distance} AS distance FROM {t["vector"]} WHERE (SELECT ok FROM cfg)
-                 ORDER BY {distance} LIMIT {k})
-                UNION ALL
-                (SELECT n, {distance} AS distance FROM {t["delta"]} ORDER BY 2 LIMIT {k})
-            ) both_parts ORDER BY distance, n LIMIT {k})"""
-
-
-def _matching(collection: Collection, keys: str, terms: str, k: int) -> str:
-    """CTE `matching` (n, score): a bounded number of points with words of the query, scored by BM25."""
-    t = Layout(collection.id)
-    k1, b = f"{collection.k1}::float8", f"{collection.b}::float8"
-    return f"""
-        word AS MATERIALIZED (
-            SELECT q.term, w.key, ln(1 + (h.points - w.points + 0.5) / (w.points + 0.5))::float8 AS idf,
-                   greatest(h.words, 1)::float8 / greatest(h.points, 1) AS average,
-                   sum(w.points) OVER rarest AS reached, row_number() OVER rarest AS place
-            FROM unnest({keys}::bytea[], {terms}::int[]) AS q (key, term) JOIN {t["term"]} w USING (key), {t["head"]} h
-            WHERE w.points > 0 WINDOW rarest AS (ORDER BY w.points, w.key)),
-        rare AS MATERIALIZED (
-            SELECT n, length, weights FROM {t["lexical"]}
-            WHERE terms && (SELECT array_agg(term) FROM word WHERE reached <= {CANDIDATES} OR place = 1)
-            LIMIT {CANDIDATES}),
-        more AS MATERIALIZED (
-            -- Only when the rare words alone do not fill the answer.
-            SELECT n, length, weights FROM {t["lexical"]}
-            WHERE terms && (SELECT coalesce(array_agg(term), '{{}}') FROM word
-                            WHERE (SELECT count(*) FROM rare) < {k}) LIMIT {CANDIDATES}),
-        candidate AS (SELECT * FROM rare UNION SELECT * FROM more),
-        matching AS (
-            SELECT n, sum(idf * count * ({k1} + 1) / (count + {k1} * (1 - {b} + {b} * length / average))) AS score
-            FROM (SELECT n, length, idf, average, get_byte(weights, start + {lexicon.HASH_BYTES} - 1)::float8 AS count
-                  FROM (SELECT n, length, weights, idf, average, position(key IN weights) AS start
-                        -- Kept apart, so that the search for the word is done once.
-                        FROM candidate, word OFFSET 0) found
-                  WHERE start > 0 OFFSET 0) scored
-            GROUP BY n)"""
+                 AS score, d.dense, l.lexical FROM d FULL JOIN l USING (n) ORDER BY score DESC, n {page})"""
 
 
 def _columns(collection: Collection, with_vector: bool) -> str:
@@ -153,7 +145,7 @@ def _step(k: int) -> int:
     return 1 << max(4, (k - 1).bit_length())
 
 
-def _found(rows: Sequence[Record], with_payload: bool) -> list[ScoredPoint]:
+def _scored(rows: Sequence[Record], with_payload: bool) -> list[ScoredPoint]:
     return [
         ScoredPoint(
             point=point(row, with_payload=with_payload),

@@ -1,0 +1,1 @@
+"""Filters: what points have to be like."""

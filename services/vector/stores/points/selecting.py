@@ -1,0 +1,64 @@
+"""Points by a filter alone, without a question: counted, and in the order of their ids."""
+# ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
+
+from typing import Final
+
+from services.vector.filters.tree import Filter
+from services.vector.model import Collection
+from services.vector.stores.database.connections import Session
+from services.vector.stores.points import conditions
+from services.vector.stores.points.conditions import Values
+from services.vector.stores.points.layout import Layout
+
+SURE: Final = 10_000
+"""Up to so many points an estimate is a count."""
+_SAMPLE: Final = 20_000
+
+
+async def count_all(session: Session, collection: Collection) -> int:
+    """How many points there are."""
+    found: int = await session.value(f"SELECT points FROM {Layout(collection.id)['head']}")
+    return found
+
+
+async def count(session: Session, collection: Collection, filter: Filter, most: int | None = None) -> int:
+    """How many points fit the filter, counted to `most`."""
+    layout, values = Layout(collection.id), Values()
+    condition = conditions.sql(layout, filter, values)
+    limit = "" if most is None else f"LIMIT {values.bind(most)}"
+    found: int = await session.value(
+        f"SELECT count(*) FROM (SELECT FROM {layout['point']} p WHERE {condition} {limit}) f", *values.all
+    )
+    return found
+
+
+async def estimate(session: Session, collection: Collection, filter: Filter) -> int:
+    """About how many points fit the filter: counted to SURE, by a random sample of pages beyond."""
+    found = await count(session, collection, filter, SURE + 1)
+    if found <= SURE:
+        return found
+    layout, values = Layout(collection.id), Values()
+    points = max(1, await count_all(session, collection))
+    condition = conditions.sql(layout, filter, values)
+    share = values.bind(min(100.0, 100.0 * _SAMPLE / points), "float8")
+    row = await session.row(
+        f"SELECT count(*) AS seen, count(*) FILTER (WHERE {condition}) AS fitting"
+        f" FROM {layout['point']} p TABLESAMPLE SYSTEM ({share})",
+        *values.all,
+    )
+    if row is None or not row["seen"]:
+        return found
+    share_seen: float = row["fitting"] / row["seen"]
+    return max(found, round(points * share_seen))
+
+
+async def ids(session: Session, collection: Collection, filter: Filter, after: str, limit: int) -> list[str]:
+    """Ids of points that fit, behind `after` in the order of ids."""
+    layout, values = Layout(collection.id), Values()
+    condition = conditions.sql(layout, filter, values)
+    rows = await session.fetch(
+        f"SELECT p.id FROM {layout['point']} p WHERE p.id > {values.bind(after, 'text')} AND {condition}"
+        f" ORDER BY p.id LIMIT {values.bind(limit)}",
+        *values.all,
+    )
+    return [row["id"] for row in rows]
