@@ -33,6 +33,7 @@ from services.vector.handlers.documents import DocumentHandlers
 from services.vector.handlers.embeddings import EmbeddingHandlers
 from services.vector.handlers.jobs import POLICIES as JOB_POLICIES
 from services.vector.handlers.jobs import JobHandlers
+from services.vector.handlers.points import POLICIES as POINT_POLICIES
 from services.vector.handlers.points import PointHandlers
 from services.vector.ingestion.documents import Documents
 from services.vector.ingestion.ingest import Ingestion
@@ -42,6 +43,7 @@ from services.vector.maintenance import Maintenance
 from services.vector.meters import Meters
 from services.vector.peers.cache import EmbeddingCache
 from services.vector.points.edits import Edits
+from services.vector.points.scroll import Scroll
 from services.vector.search import Search
 from services.vector.settings import VectorSettings
 from services.vector.stores.database.connections import Database
@@ -102,8 +104,9 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
             ),
             Servicer(
                 _PACKAGE + "PointService",
-                PointHandlers(search, edits),
+                PointHandlers(search, edits, Scroll(database, catalogue)),
                 point_pb2_grpc.add_PointServiceServicer_to_server,
+                POINT_POLICIES,
             ),
             Servicer(
                 _PACKAGE + "DocumentService",

@@ -31,6 +31,10 @@ class Question:
     with_vector: bool
     with_payload: bool
     filter: Filter | None = None
+    offset: int = 0
+    threshold: float | None = None
+    exact: bool = False
+    ef: int | None = None
 
 
 class Search:
@@ -100,6 +104,10 @@ class Search:
             vector=await self._vector(collection, question) if question.mode != "lexical" else None,
             k=question.k,
             filter=question.filter,
+            offset=question.offset,
+            threshold=question.threshold,
+            exact=question.exact,
+            ef=question.ef,
             with_vector=question.with_vector,
             with_payload=question.with_payload,
         )

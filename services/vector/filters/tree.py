@@ -110,3 +110,11 @@ class Filter:
     must_not: Sequence[Condition] = ()
     min_should: Sequence[Condition] = ()
     min_count: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """By a field of the payload; a missing one counts as null."""
+
+    key: Path
+    descending: bool

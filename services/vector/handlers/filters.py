@@ -9,9 +9,10 @@ from google.protobuf.struct_pb2 import ListValue, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pergola.vector.v1 import filter_pb2 as pb
+from pergola.vector.v1 import point_pb2
 from services.runtime.errors import InvalidArgument, Violation
 from services.vector.filters import paths, tree
-from services.vector.filters.tree import Bounds
+from services.vector.filters.tree import Bounds, Order
 from services.vector.text import words
 
 DEPTH: Final = 8
@@ -30,6 +31,11 @@ def read(message: pb.Filter, field: str = "filter") -> tree.Filter:
     Raises InvalidArgument that names the field that is wrong.
     """
     return _Reader().filter(message, field, 1, nested=False)
+
+
+def order(message: point_pb2.OrderBy, field: str) -> Order:
+    """The order by a field of the payload. Raises InvalidArgument."""
+    return Order(_path(message.key, f"{field}.key"), descending=message.descending)
 
 
 class _Reader:

@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
@@ -83,12 +83,15 @@ def job(one: Job) -> job_pb2.Job:
     return message
 
 
-def point(one: Point, *, with_payload: bool = True) -> point_pb2.Point:
+def point(one: Point, *, with_payload: bool = True, only: Sequence[str] = ()) -> point_pb2.Point:
+    """`only`: the payload's fields that are to be told; empty: all."""
     message = point_pb2.Point(id=one.id)
     if one.vector is not None:
         message.vector.packed = pack(one.vector)
     if with_payload:
-        message.payload.update(one.payload)
+        message.payload.update(
+            {name: one.payload[name] for name in only if name in one.payload} if only else one.payload
+        )
         message.text = one.text
         if one.chunk is not None:
             chunk = one.chunk

@@ -1,24 +1,30 @@
 """pergola.vector.v1.PointService"""
 
-from typing import cast
+from collections.abc import AsyncIterator, Sequence
+from typing import Final, cast
 
 from pergola.vector.v1 import point_pb2 as pb
 from pergola.vector.v1 import point_pb2_grpc
 from pergola.vector.v1 import selection_pb2 as sel
 from services.runtime.call import current
-from services.vector.handlers import filters, incoming, messages
+from services.runtime.errors import ErrorFields
+from services.runtime.policy import Policy
+from services.vector.handlers import filters, incoming, messages, paging
 from services.vector.handlers.messages import Context
 from services.vector.model import Mode, ScoredPoint
 from services.vector.points.edits import Edits, PayloadEdit
+from services.vector.points.scroll import Scroll, place, text
 from services.vector.search import Question, Search
 
 _K = 10
+_BATCH = 100
 
 
 class PointHandlers(point_pb2_grpc.PointServiceServicer):
-    def __init__(self, search: Search, edits: Edits) -> None:
+    def __init__(self, search: Search, edits: Edits, scroll: Scroll) -> None:
         self._search = search
         self._edits = edits
+        self._scroll = scroll
 
     async def UpsertPoints(self, request: pb.UpsertPointsRequest, _context: Context) -> pb.UpsertPointsResponse:
         points = incoming.points(request.points)
@@ -59,6 +65,33 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
         )
         return pb.GetPointsResponse(points=[messages.point(one) for one in found], missing=missing)
 
+    async def ScrollPoints(
+        self, request: pb.ScrollPointsRequest, _context: Context
+    ) -> AsyncIterator[pb.ScrollPointsResponse]:
+        tenant = current().tenant
+        asked = pb.ScrollPointsRequest(
+            collection=request.collection,
+            filter=request.filter if request.HasField("filter") else None,
+            order_by=request.order_by if request.HasField("order_by") else None,
+        )
+        scope = (tenant, "ScrollPoints", asked.SerializeToString(deterministic=True).hex())
+        with_payload = request.with_payload if request.HasField("with_payload") else True
+        batches = self._scroll.batches(
+            tenant,
+            request.collection,
+            filters.read(request.filter) if request.HasField("filter") else None,
+            filters.order(request.order_by, "order_by") if request.HasField("order_by") else None,
+            after=place(paging.decode(request.page_token, *scope)) if request.page_token else None,
+            limit=request.limit if request.HasField("limit") else None,
+            size=request.batch_size if request.HasField("batch_size") else _BATCH,
+            with_vector=request.with_vector,
+        )
+        async for points, last in batches:
+            yield pb.ScrollPointsResponse(
+                points=[messages.point(one, with_payload=with_payload, only=request.payload_fields) for one in points],
+                next_page_token=paging.encode(text(last), *scope),
+            )
+
     async def QueryPoints(self, request: pb.QueryPointsRequest, _context: Context) -> pb.QueryPointsResponse:
         with_payload = request.with_payload if request.HasField("with_payload") else True
         question = Question(
@@ -70,15 +103,26 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
             with_vector=request.with_vector,
             with_payload=with_payload,
             filter=filters.read(request.filter) if request.HasField("filter") else None,
+            offset=request.offset,
+            threshold=request.score_threshold if request.HasField("score_threshold") else None,
+            exact=request.exact,
+            ef=request.ef if request.HasField("ef") else None,
         )
         found = await self._search.query(current().tenant, question)
-        return pb.QueryPointsResponse(points=[_scored(one, with_payload) for one in found])
+        return pb.QueryPointsResponse(points=[_scored(one, with_payload, request.payload_fields) for one in found])
 
 
-def _scored(one: ScoredPoint, with_payload: bool) -> pb.ScoredPoint:
-    message = pb.ScoredPoint(point=messages.point(one.point, with_payload=with_payload), score=one.score)
+def _scored(one: ScoredPoint, with_payload: bool, only: Sequence[str]) -> pb.ScoredPoint:
+    message = pb.ScoredPoint(point=messages.point(one.point, with_payload=with_payload, only=only), score=one.score)
     if one.dense_score is not None:
         message.dense_score = one.dense_score
     if one.lexical_score is not None:
         message.lexical_score = one.lexical_score
     return message
+
+
+def _error(fields: ErrorFields) -> pb.ScrollPointsResponse:
+    return pb.ScrollPointsResponse(error=messages.stream_error(fields))
+
+
+POLICIES: Final = {"ScrollPoints": Policy(in_band=_error)}

@@ -98,14 +98,15 @@ class Edits:
         """
 
         async def act(collection: Collection) -> int:
-            deleted, after = 0, ""
+            deleted, after = 0, None
             while True:
                 async with self._database.session() as session:
-                    ids = await selecting.ids(session, collection, filter, after, _BATCH)
-                if not ids:
+                    places = await selecting.places(session, collection, filter, None, after, _BATCH)
+                if not places:
                     return deleted
+                ids = [one.id for one in places]
                 deleted += await self._write(collection, functools.partial(_delete, collection, ids, filter))
-                after = ids[-1]
+                after = places[-1]
 
         return await self._on(tenant, name, act)
 

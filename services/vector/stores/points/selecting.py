@@ -1,9 +1,11 @@
-"""Points by a filter alone, without a question: counted, and in the order of their ids."""
+"""Points by a filter alone, without a question: counted, and in order."""
 # ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
 
 from typing import Final
 
-from services.vector.filters.tree import Filter
+import msgspec
+
+from services.vector.filters.tree import Filter, Order
 from services.vector.model import Collection
 from services.vector.stores.database.connections import Session
 from services.vector.stores.points import conditions
@@ -13,6 +15,13 @@ from services.vector.stores.points.layout import Layout
 SURE: Final = 10_000
 """Up to so many points an estimate is a count."""
 _SAMPLE: Final = 20_000
+
+
+class Place(msgspec.Struct, frozen=True, array_like=True):
+    """Where a point stands in an order: its id, and as JSON the field's value if the order is by a field."""
+
+    id: str
+    value: str | None = None
 
 
 async def count_all(session: Session, collection: Collection) -> int:
@@ -52,13 +61,31 @@ async def estimate(session: Session, collection: Collection, filter: Filter) -> 
     return max(found, round(points * share_seen))
 
 
-async def ids(session: Session, collection: Collection, filter: Filter, after: str, limit: int) -> list[str]:
-    """Ids of points that fit, behind `after` in the order of ids."""
+async def places(
+    session: Session,
+    collection: Collection,
+    filter: Filter | None,
+    order: Order | None,
+    after: Place | None,
+    limit: int,
+) -> list[Place]:
+    """Places of points that fit, behind `after`, in the order of the field and then of ids, or of ids alone."""
     layout, values = Layout(collection.id), Values()
-    condition = conditions.sql(layout, filter, values)
+    held = ["true" if filter is None else conditions.sql(layout, filter, values)]
+    value, descending = "NULL::jsonb", ""
+    if order is not None:
+        value = f"coalesce(p.payload #> {values.bind(list(order.key), 'text[]')}, 'null'::jsonb)"
+        descending = "DESC" if order.descending else ""
+    if after is not None:
+        behind = f"p.id > {values.bind(after.id, 'text')}"
+        if order is not None:
+            mark = values.bind(after.value, "jsonb")
+            behind = f"({value} {'<' if descending else '>'} {mark} OR ({value} = {mark} AND {behind}))"
+        held.append(behind)
+    by = "p.id" if order is None else f"{value} {descending}, p.id"
     rows = await session.fetch(
-        f"SELECT p.id FROM {layout['point']} p WHERE p.id > {values.bind(after, 'text')} AND {condition}"
-        f" ORDER BY p.id LIMIT {values.bind(limit)}",
+        f"SELECT {value} AS value, p.id FROM {layout['point']} p WHERE {' AND '.join(held)}"
+        f" ORDER BY {by} LIMIT {values.bind(limit)}",
         *values.all,
     )
-    return [row["id"] for row in rows]
+    return [Place(row["id"], row["value"]) for row in rows]
