@@ -27,6 +27,9 @@ _LINE_BREAK: Final = re.compile(r"[ \t\u00a0]*\r?\n[ \t\u00a0]*")
 _WRAPPED_LINE: Final = 40
 _SENTENCE_END: Final = re.compile(r"[.!?:;…。！？][\"'”’»)\]]*\s*$|\n[\s*#>•|–-]*$")
 
+_SENTENCE_ENDS: Final = (".", "!", "?", "…", "。", "！", "？")
+_MAX_TITLE_WORDS: Final = 6
+
 TITLE_WEIGHT: Final = 1.0
 SHORT_TITLE_WEIGHT: Final = 0.9
 TITLE_HEAD_WEIGHT: Final = 0.6
@@ -59,8 +62,13 @@ def names_of(text: str, title: str = "", heading_path: Sequence[str] = ()) -> li
 
 
 def title_names(title: str) -> Iterator[tuple[str, float]]:
-    """The forms of a title, with how far each of them names what bears the title."""
+    """The forms of a title, with how far each of them names what bears the title.
+
+    A sentence in the title's place, such as a text's first words where nobody gave a title, names nothing.
+    """
     title = title.strip()
+    if title.endswith(_SENTENCE_ENDS) and sum(1 for _ in tokens(title)) > _MAX_TITLE_WORDS:
+        return
     yield title, TITLE_WEIGHT
     bare = _BRACKETS.sub("", title).strip()
     if bare != title:

@@ -1,6 +1,7 @@
 """Raw Cypher on ArcadeDB: under a login that reads one database, ended in the store when its caller leaves."""
 
 import asyncio
+import contextvars
 import hmac
 import logging
 import secrets
@@ -116,7 +117,10 @@ class ArcadeDBCypher:
                 self._end(database, mark, known=rows is not None)
 
     def _end(self, database: str, mark: str, *, known: bool) -> None:
-        task = asyncio.get_running_loop().create_task(self._end_for_good(mark, known=known))
+        # In a context of its own: the call's deadline is over, or nearly, and must not bound the end of its statement.
+        task = asyncio.get_running_loop().create_task(
+            self._end_for_good(mark, known=known), context=contextvars.Context()
+        )
         task.add_done_callback(lambda _: self._slots.give_back(database))
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)

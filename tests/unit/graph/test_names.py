@@ -132,3 +132,9 @@ def test_long_runs_end() -> None:
     names = found(" ".join(["Shout"] * 100))
     assert all(len(key.split()) <= 12 for key in names)
     assert names_of("x", "T" * 300) == []
+
+
+def test_a_sentence_in_the_place_of_a_title_names_nothing() -> None:
+    text = "Charles Babbage studied at Peterhouse, and never finished the Analytical Engine."
+    assert set(found(text, text)) == {"charles babbage", "peterhouse", "analytical engine"}
+    assert "dr strangelove jr" in found("A film.", "Dr. Strangelove Jr.")
