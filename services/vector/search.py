@@ -1,5 +1,7 @@
 """Questions to a collection."""
 
+import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -16,6 +18,8 @@ from services.vector.stores.points import selecting
 from services.vector.stores.points import writing as point_store
 from services.vector.text import words
 
+_AT_ONCE: Final = 4
+"""Questions of a batch: no batch takes all of the connections."""
 _LARGEST_HALF: Final = 65_504.0
 
 
@@ -35,6 +39,8 @@ class Question:
     threshold: float | None = None
     exact: bool = False
     ef: int | None = None
+    field: str = ""
+    """Where the question stands in its request: "" or `queries[3].`."""
 
 
 class Search:
@@ -57,6 +63,25 @@ class Search:
             self._catalogue.forget(collection)
             # Deleted, or made anew under the same name by another process.
             return await self._ask(await self._catalogue.get(tenant, question.collection), question)
+
+    async def query_all(self, tenant: str, questions: Sequence[Question]) -> list[list[ScoredPoint]]:
+        """The answers to several questions, a few at a time.
+
+        Raises what `query` raises, of the first question that failed; the others are ended then.
+        """
+        turns = asyncio.Semaphore(_AT_ONCE)
+
+        async def ask(question: Question) -> list[ScoredPoint]:
+            async with turns:
+                return await self.query(tenant, question)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                asked = [group.create_task(ask(question)) for question in questions]
+        except BaseExceptionGroup as errors:
+            # The first says what is wrong; the others are no news to the caller.
+            raise errors.exceptions[0] from None
+        return [task.result() for task in asked]
 
     async def get(self, tenant: str, name: str, ids: list[str], *, with_vector: bool) -> tuple[list[Point], list[str]]:
         """The points of these ids in this order, and the ids that don't exist.
@@ -117,13 +142,15 @@ class Search:
 
     async def _vector(self, collection: Collection, question: Question) -> Vector:
         if question.vector is not None:
-            return checked(collection, question.vector)
+            return checked(collection, question.vector, f"{question.field}vector")
         model = self._embedder.model(collection.embedding_model)
         if model.dimension != collection.dimension:
             raise DimensionMismatch(
                 f"The collection has {collection.dimension} dimensions, which no embedding model of it makes: "
                 "give a vector.",
-                violations=[Violation("vector", f"must be given, with {collection.dimension} numbers")],
+                violations=[
+                    Violation(f"{question.field}vector", f"must be given, with {collection.dimension} numbers")
+                ],
             )
         vector: Vector = (await self._embedder.embed(model, [question.text], urgent=True)).vectors[0]
         return vector

@@ -7,8 +7,9 @@ from pergola.vector.v1 import point_pb2 as pb
 from pergola.vector.v1 import point_pb2_grpc
 from pergola.vector.v1 import selection_pb2 as sel
 from services.runtime.call import current
-from services.runtime.errors import ErrorFields
+from services.runtime.errors import ErrorFields, Violation
 from services.runtime.policy import Policy
+from services.runtime.server import validation
 from services.vector.handlers import filters, incoming, messages, paging
 from services.vector.handlers.messages import Context
 from services.vector.model import Mode, ScoredPoint
@@ -75,7 +76,7 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
             order_by=request.order_by if request.HasField("order_by") else None,
         )
         scope = (tenant, "ScrollPoints", asked.SerializeToString(deterministic=True).hex())
-        with_payload = request.with_payload if request.HasField("with_payload") else True
+        with_payload = _with_payload(request)
         batches = self._scroll.batches(
             tenant,
             request.collection,
@@ -93,23 +94,46 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
             )
 
     async def QueryPoints(self, request: pb.QueryPointsRequest, _context: Context) -> pb.QueryPointsResponse:
-        with_payload = request.with_payload if request.HasField("with_payload") else True
-        question = Question(
-            collection=request.collection,
-            text=request.text,
-            vector=messages.vector(request.vector, "vector") if request.HasField("vector") else None,
-            mode=cast(Mode, request.mode or ("hybrid" if request.text else "dense")),
-            k=request.k if request.HasField("k") else _K,
-            with_vector=request.with_vector,
-            with_payload=with_payload,
-            filter=filters.read(request.filter) if request.HasField("filter") else None,
-            offset=request.offset,
-            threshold=request.score_threshold if request.HasField("score_threshold") else None,
-            exact=request.exact,
-            ef=request.ef if request.HasField("ef") else None,
+        return _answer(request, await self._search.query(current().tenant, _question(request)))
+
+    async def QueryBatch(self, request: pb.QueryBatchRequest, _context: Context) -> pb.QueryBatchResponse:
+        for number, query in enumerate(request.queries):
+            if query.collection not in ("", request.collection):
+                incoming.refuse([Violation(f"queries[{number}].collection", f"must be {request.collection} or empty")])
+            query.collection = request.collection
+        validation.check(request)
+        questions = [_question(query, f"queries[{number}].") for number, query in enumerate(request.queries)]
+        answers = await self._search.query_all(current().tenant, questions)
+        return pb.QueryBatchResponse(
+            answers=[_answer(query, found) for query, found in zip(request.queries, answers, strict=True)]
         )
-        found = await self._search.query(current().tenant, question)
-        return pb.QueryPointsResponse(points=[_scored(one, with_payload, request.payload_fields) for one in found])
+
+
+def _question(request: pb.QueryPointsRequest, field: str = "") -> Question:
+    return Question(
+        collection=request.collection,
+        text=request.text,
+        vector=messages.vector(request.vector, f"{field}vector") if request.HasField("vector") else None,
+        mode=cast(Mode, request.mode or ("hybrid" if request.text else "dense")),
+        k=request.k if request.HasField("k") else _K,
+        with_vector=request.with_vector,
+        with_payload=_with_payload(request),
+        filter=filters.read(request.filter, f"{field}filter") if request.HasField("filter") else None,
+        offset=request.offset,
+        threshold=request.score_threshold if request.HasField("score_threshold") else None,
+        exact=request.exact,
+        ef=request.ef if request.HasField("ef") else None,
+        field=field,
+    )
+
+
+def _with_payload(request: pb.QueryPointsRequest | pb.ScrollPointsRequest) -> bool:
+    return request.with_payload if request.HasField("with_payload") else True
+
+
+def _answer(request: pb.QueryPointsRequest, found: Sequence[ScoredPoint]) -> pb.QueryPointsResponse:
+    with_payload = _with_payload(request)
+    return pb.QueryPointsResponse(points=[_scored(one, with_payload, request.payload_fields) for one in found])
 
 
 def _scored(one: ScoredPoint, with_payload: bool, only: Sequence[str]) -> pb.ScoredPoint:
@@ -125,4 +149,8 @@ def _error(fields: ErrorFields) -> pb.ScrollPointsResponse:
     return pb.ScrollPointsResponse(error=messages.stream_error(fields))
 
 
-POLICIES: Final = {"ScrollPoints": Policy(in_band=_error)}
+POLICIES: Final = {
+    "ScrollPoints": Policy(in_band=_error),
+    # Checked by the handler, once the questions have their collection.
+    "QueryBatch": Policy(validate=False),
+}

@@ -170,3 +170,56 @@ async def test_what_has_no_meaning_is_refused(filled: Any, fields: dict[str, Any
     with pytest.raises(grpc.RpcError) as error:
         await query(vector, name, text="word", vector={"values": [1, 0, 0]}, **fields)
     assert status(error.value) == ("INVALID_ARGUMENT", "INVALID_ARGUMENT")
+
+
+async def batch(vector: Vector, collection: str, *queries: dict[str, Any]) -> list[pb.QueryPointsResponse]:
+    request = ParseDict({"collection": collection, "queries": list(queries)}, pb.QueryBatchRequest())
+    return list((await vector.points.QueryBatch(request)).answers)
+
+
+async def test_a_batch_answers_what_each_question_alone_would(filled: Any) -> None:
+    vector, name, _ = filled
+    queries: list[dict[str, Any]] = [
+        {"vector": {"values": [1, 0, n / 10]}, "k": 1 + n, "filter": {"must": [{"key": "color", "match": "red"}]}}
+        for n in range(12)
+    ] + [{"text": "word", "mode": "lexical", "payload_fields": ["color"]}, {"collection": name, "text": "no such thing",
+         "mode": "lexical"}]  # fmt: skip
+    answers = await batch(vector, name, *queries)
+    alone = [await query(vector, name, **{key: value for key, value in one.items() if key != "collection"})
+             for one in queries]  # fmt: skip
+    assert [list(one.points) for one in answers] == alone
+    assert [len(one.points) for one in answers] == [*range(1, 13), 10, 0]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason", "field"),
+    [
+        ({"vector": {"values": [1, 0]}}, "DIMENSION_MISMATCH", "queries[1].vector"),
+        ({"vector": {"values": [0, 0, 0]}}, "INVALID_VECTOR", "queries[1].vector"),
+        ({"text": "needs a model of three numbers"}, "DIMENSION_MISMATCH", "queries[1].vector"),
+        ({"vector": {"values": [1, 0, 0]}, "filter": {"must": [{}]}}, "INVALID_ARGUMENT", "queries[1].filter.must[0]"),
+        ({"vector": {"values": [1, 0, 0]}, "k": 0}, "INVALID_ARGUMENT", "queries[1].k"),
+        ({"vector": {"values": [1, 0, 0]}, "collection": "other"}, "INVALID_ARGUMENT", "queries[1].collection"),
+        ({}, "INVALID_ARGUMENT", "queries[1]"),
+    ],
+)
+async def test_a_batch_names_the_question_that_is_wrong(
+    filled: Any, wrong: dict[str, Any], reason: str, field: str
+) -> None:
+    vector, name, _ = filled
+    with pytest.raises(grpc.RpcError) as error:
+        await batch(vector, name, {"vector": {"values": [1, 0, 0]}}, wrong)
+    assert status(error.value) == ("INVALID_ARGUMENT", reason)
+    assert violations(error.value) == [field]
+
+
+async def test_a_batch_is_neither_empty_nor_of_a_collection_that_is_missing(filled: Any) -> None:
+    vector, name, _ = filled
+    for collection, queries, expected in (
+        (name, [], ("INVALID_ARGUMENT", "INVALID_ARGUMENT")),
+        ("", [{"vector": {"values": [1]}}], ("INVALID_ARGUMENT", "INVALID_ARGUMENT")),
+        ("nowhere", [{"vector": {"values": [1]}}] * 9, ("NOT_FOUND", "COLLECTION_NOT_FOUND")),
+    ):
+        with pytest.raises(grpc.RpcError) as error:
+            await batch(vector, collection, *queries)
+        assert status(error.value) == expected
