@@ -1,0 +1,127 @@
+"""Vectors of things that not every passage or phrase has one of."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.graph.passages.index.arrays import Bools, Floats, Growing, Ints, ranges
+from services.graph.passages.index.halves import Halves, gather
+from services.graph.passages.index.interning import digest
+
+
+class Rows:
+    """At most one vector for each number; equal texts share one row."""
+
+    def __init__(self, dimension: int) -> None:
+        self._vectors = Growing(np.float16, dimension)
+        self._row = Growing(np.int32)
+        """Row + 1 of each number; 0: none."""
+        self._rows: dict[int, int] = {}
+        self._digests: list[int] = []
+        self._users: list[int] = []
+        self._free: list[int] = []
+
+    @property
+    def nbytes(self) -> int:
+        return self._vectors.nbytes + self._row.nbytes + 170 * len(self._rows)
+
+    def put(self, number: int, text: str, vector: NDArray[np.float16]) -> None:
+        """Gives a number that has none a vector: that of the text, whoever gave it first."""
+        key = digest(text)
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = self._new()
+            self._digests[row] = key
+            self._vectors.rows[row] = vector
+        self._users[row] += 1
+        self._row.extend_to(number + 1)
+        self._row.rows[number] = row + 1
+
+    def drop(self, number: int) -> None:
+        """Takes a number's vector away, if it has one."""
+        if number >= len(self._row) or not self._row.rows[number]:
+            return
+        row = int(self._row.rows[number]) - 1
+        self._row.rows[number] = 0
+        self._users[row] -= 1
+        if not self._users[row]:
+            del self._rows[self._digests[row]]
+            self._free.append(row)
+
+    def places(self, numbers: Ints) -> Ints:
+        """The row of each number; -1: none."""
+        if not len(self._row):
+            return np.full(len(numbers), -1, np.int64)
+        inside = numbers < len(self._row)
+        return np.where(inside, self._row.rows[np.where(inside, numbers, 0)].astype(np.int64) - 1, -1)
+
+    def vectors(self, numbers: Ints) -> tuple[Floats, Bools]:
+        """The vector of each number, zero where there is none, and where there is one."""
+        rows = self.places(numbers)
+        there = rows >= 0
+        found = np.zeros((len(numbers), self._vectors.rows.shape[1]), np.float32)
+        found[there] = gather(self._vectors.rows, rows[there])
+        return found, there
+
+    def _new(self) -> int:
+        if self._free:
+            return self._free.pop()
+        row = len(self._users)
+        self._vectors.extend_to(row + 1)
+        self._users.append(0)
+        self._digests.append(0)
+        return row
+
+
+class Blocks:
+    """Any number of vectors for each slot, each with the span it stands for, in one array."""
+
+    def __init__(self, dimension: int) -> None:
+        self._vectors = Growing(np.float16, dimension)
+        self._spans = Growing(np.uint32, 2)
+        self._starts = Growing(np.uint32)
+        self._counts = Growing(np.uint16)
+        self._dead = 0
+
+    @property
+    def nbytes(self) -> int:
+        return self._vectors.nbytes + self._spans.nbytes + self._starts.nbytes + self._counts.nbytes
+
+    @property
+    def vectors(self) -> Halves:
+        return self._vectors.rows
+
+    def put(self, slot: int, vectors: Halves, spans: Sequence[tuple[int, int]]) -> None:
+        """Gives a slot that has none its vectors."""
+        self._starts.extend_to(slot + 1)
+        self._counts.extend_to(slot + 1)
+        if spans:
+            self._starts.rows[slot] = self._vectors.append(vectors)
+            self._spans.append(np.array(spans, np.uint32))
+        self._counts.rows[slot] = len(spans)
+
+    def drop(self, slot: int) -> None:
+        """Takes a slot's vectors away."""
+        self._dead += int(self._counts.rows[slot])
+        self._counts.rows[slot] = 0
+        if self._dead > max(1024, len(self._vectors) // 4):
+            self._compact()
+
+    def of(self, slots: Ints) -> tuple[Ints, Ints]:
+        """Rows of each slot, and for each row the place in `slots`."""
+        counts = self._counts.rows[slots]
+        return ranges(self._starts.rows[slots], counts), np.repeat(np.arange(len(slots)), counts)
+
+    def span(self, row: int) -> tuple[int, int]:
+        start, end = self._spans.rows[row].tolist()
+        return start, end
+
+    def _compact(self) -> None:
+        counts: NDArray[Any] = self._counts.rows
+        kept = ranges(self._starts.rows, counts)
+        self._vectors.replace(self._vectors.rows[kept])
+        self._spans.replace(self._spans.rows[kept])
+        self._starts.rows[:] = np.cumsum(counts, dtype=np.int64) - counts
+        self._dead = 0

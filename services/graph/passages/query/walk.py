@@ -1,0 +1,119 @@
+"""Personalised PageRank over passages and phrases, on as much of the graph as walkers reach."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from services.graph.passages.index.arrays import Floats, Ints, unique
+from services.graph.passages.index.index import PassageIndex
+from services.graph.passages.index.phrases import Edges
+from services.graph.passages.query import constants
+from services.graph.passages.query.base import Base
+from services.graph.passages.query.question import Question
+
+_ROUNDS = 2
+"""Steps to the neighbours of neighbours, after which nearly all of the walkers have been seen."""
+
+
+@dataclass(frozen=True, slots=True)
+class Walked:
+    """Where walkers are found that begin at the question and its best passages."""
+
+    slots: Ints
+    """By rising slot."""
+    share: Floats
+    """Of the most visited passage, 0 to 1, of each of `slots`."""
+
+    def of(self, slots: Ints) -> Floats:
+        """The share of some passages; 0 where nobody came."""
+        if not len(self.slots):
+            return np.zeros(len(slots), np.float32)
+        places = np.minimum(np.searchsorted(self.slots, slots), len(self.slots) - 1)
+        return np.where(self.slots[places] == slots, self.share[places], 0).astype(np.float32)
+
+
+def walk(index: PassageIndex, question: Question, base: Base) -> Walked:
+    """Half of the walkers begin at the best passages, half at the question's phrases."""
+    seeds = base.best[: constants.SEEDS]
+    if not len(seeds):
+        return Walked(seeds, np.empty(0, np.float32))
+    scores = np.maximum(base.score[seeds], 0).astype(np.float64)
+    start = (scores / (scores.max() or 1)) ** 2
+    phrases = question.phrases
+    half = 0.5 if len(phrases) else 1.0
+    start *= half / (start.sum() or 1)
+    rarity = index.bridging.rarity(phrases).astype(np.float64)
+    said = 0.5 * rarity / (rarity.sum() or 1)
+    return _iterate(index, base, seeds, start, phrases, said)
+
+
+Mass = NDArray[np.float64]
+
+
+def _iterate(index: PassageIndex, base: Base, seeds: Ints, start: Mass, phrases: Ints, said: Mass) -> Walked:
+    slots, mass = seeds, start
+    for _ in range(_ROUNDS):
+        out = _leaving(index, slots)
+        ends, places = unique(np.concatenate([out.edges.phrase, phrases]))
+        flow = constants.DAMPING * mass[out.edges.owner] * out.share
+        at = np.bincount(places, np.concatenate([flow, said]), minlength=len(ends))
+        ends, at = ends[at > constants.FAINT], at[at > constants.FAINT]
+        back = _returning(index, ends, base)
+        slots, places = unique(np.concatenate([back.edges.slot, seeds]))
+        flow = constants.DAMPING * at[back.edges.owner] * back.share
+        mass = np.bincount(places, np.concatenate([flow, start]), minlength=len(slots))
+    return _settled(index, slots, mass, ends, back, (seeds, start), (phrases, said))
+
+
+def _settled(
+    index: PassageIndex,
+    slots: Ints,
+    mass: Mass,
+    ends: Ints,
+    back: "_Out",
+    first: tuple[Ints, Mass],
+    said: tuple[Ints, Mass],
+) -> Walked:
+    """Goes on inside the part of the graph that was found."""
+    active = np.flatnonzero(mass > constants.FAINT)
+    out = _leaving(index, slots[active])
+    places = np.minimum(np.searchsorted(ends, out.edges.phrase), max(len(ends) - 1, 0))
+    inside = np.flatnonzero(ends[places] == out.edges.phrase) if len(ends) else np.empty(0, np.int64)
+    leaving, arriving = active[out.edges.owner[inside]], places[inside]
+    out_share, back_share = out.share[inside], back.share
+    homes = np.searchsorted(slots, back.edges.slot)
+    reset = np.zeros(len(slots))
+    reset[np.searchsorted(slots, first[0])] = first[1]
+    spoken = np.zeros(len(ends))
+    there = np.isin(said[0], ends)
+    spoken[np.searchsorted(ends, said[0][there])] = said[1][there]
+    for _ in range(constants.STEPS):
+        at = spoken + constants.DAMPING * np.bincount(arriving, mass[leaving] * out_share, minlength=len(ends))
+        mass = reset + constants.DAMPING * np.bincount(homes, at[back.edges.owner] * back_share, minlength=len(slots))
+    top = mass.max() if len(mass) else 0.0
+    return Walked(slots, (mass / (top or 1)).astype(np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class _Out:
+    edges: Edges
+    share: Mass
+    """Of its owner's walkers that take each edge."""
+
+
+def _leaving(index: PassageIndex, slots: Ints) -> _Out:
+    edges = index.phrases.of_passages(slots)
+    edges = edges.where(index.bridging.bridges(edges.phrase))
+    return _shared(index, edges, len(slots))
+
+
+def _returning(index: PassageIndex, phrases: Ints, base: Base) -> _Out:
+    edges = index.phrases.of_phrases(phrases, base.score > -np.inf)
+    return _shared(index, edges, len(phrases))
+
+
+def _shared(index: PassageIndex, edges: Edges, owners: int) -> _Out:
+    weight = index.bridging.rarity(edges.phrase).astype(np.float64) * np.where(edges.nested, 0.5, 1) * (1 + edges.weight)
+    total = np.bincount(edges.owner, weight, minlength=owners)
+    return _Out(edges, weight / total[edges.owner])
