@@ -25,7 +25,7 @@ def runs(text: str, words: Sequence[Token]) -> Iterator[range]:
     """
     position = 0
     while position < len(words):
-        if not capital(words[position]):
+        if not (capital(words[position]) or words[position].text[0].isdigit()):
             position += 1
             continue
         end = _run_end(text, words, position)
@@ -33,9 +33,9 @@ def runs(text: str, words: Sequence[Token]) -> Iterator[range]:
         while first < end and fold(words[first].text) in STOP_WORDS:
             first += 1
         # What follows a stop word may be a connector: "The of …".
-        while first < end and not capital(words[first]):
+        while first < end and not (capital(words[first]) or words[first].text[0].isdigit()):
             first += 1
-        if first < end:
+        if any(capital(words[place]) for place in range(first, end)):
             yield range(first, end)
         position = end
 

@@ -50,10 +50,14 @@ class Bridging:
 
     def name_like(self, phrases: Ints) -> Bools:
         """Whether each is written as names are: a title, without case, or more often with a capital than without."""
+        return (self._phrases.titles(phrases) > 0) | ~self._phrases.cased.rows[phrases] | self.capital(phrases)
+
+    def capital(self, phrases: Ints) -> Bools:
+        """Whether a word of each stands inside sentences more often with a capital than without."""
         words, owners = self._phrases.words(phrases)
-        small = np.ones(len(phrases), np.bool_)
-        np.logical_and.at(small, owners, self._lexicon.mostly_small(words))
-        return (self._phrases.titles(phrases) > 0) | ~self._phrases.cased.rows[phrases] | ~small
+        found = np.zeros(len(phrases), np.bool_)
+        np.logical_or.at(found, owners, ~self._lexicon.mostly_small(words))
+        return found
 
     def rarity(self, phrases: Ints) -> Floats:
         """g: 1 for a phrase of one passage, falling to almost 0 for one of all."""

@@ -67,12 +67,12 @@ def _phrases(index: PassageIndex, text: str) -> tuple[Ints, Ints]:
     numbers = index.phrases.find([key for _, _, key, _ in spans])
     there = np.flatnonzero(numbers >= 0)
     there = there[index.bridging.known(numbers[there])]
-    names = index.bridging.name_like(numbers[there])
+    capital = index.bridging.capital(numbers[there])
     taken: set[int] = set()
     longest: list[int] = []
-    for place, name_like in zip(there.tolist(), names.tolist(), strict=True):
+    for place, named in zip(there.tolist(), capital.tolist(), strict=True):
         start, end, _, marked = spans[place]
-        if (marked or name_like) and taken.isdisjoint(range(start, end)):
+        if (marked or named) and taken.isdisjoint(range(start, end)):
             taken.update(range(start, end))
             longest.append(int(numbers[place]))
     return np.array(sorted(set(longest)), np.int64), np.unique(numbers[there])
