@@ -6,11 +6,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from services.graph.passages.index.index import PassageIndex
+from services.graph.passages.index.index import Embed, PassageIndex
 from services.graph.passages.passage import Passage, Span, Vector, Vectors, read
 from services.graph.passages.query.retrieve import Answer, retrieve
 
-DIMENSION = 48
+DIMENSION = 192
 
 
 def embed(texts: Sequence[str]) -> Vectors:
@@ -26,7 +26,12 @@ def _embed(text: str) -> Vector:
     return total / np.float32(np.linalg.norm(total))
 
 
-def passage(id: str, title: str, text: str) -> Passage:
+def blind(texts: Sequence[str]) -> Vectors:
+    """What a model makes of a script it was not trained on, at best: nothing."""
+    return np.zeros((len(texts), DIMENSION), np.float32)
+
+
+def passage(id: str, title: str, text: str, embed: Embed = embed) -> Passage:
     """A passage whose sentences end with a full stop."""
     spans: list[Span] = [match.span() for match in re.finditer(r"[^.。]+[.。]?", text) if match.group().strip()]
     before = f"{title}\n" if title else ""
@@ -34,14 +39,14 @@ def passage(id: str, title: str, text: str) -> Passage:
         id,
         title,
         text,
-        vector=_embed(before + text),
+        vector=embed([before + text])[0],
         sentences=spans,
         sentence_vectors=embed([before + text[start:end] for start, end in spans]),
-        title_vector=_embed(title) if title else None,
+        title_vector=embed([title])[0] if title else None,
     )
 
 
-def index_of(passages: Sequence[Passage]) -> PassageIndex:
+def index_of(passages: Sequence[Passage], embed: Embed = embed) -> PassageIndex:
     """An index of passages, settled."""
     index = PassageIndex(DIMENSION)
     for one in passages:
@@ -50,5 +55,5 @@ def index_of(passages: Sequence[Passage]) -> PassageIndex:
     return index
 
 
-def ask(index: PassageIndex, question: str, k: int = 10) -> Answer:
-    return retrieve(index, question, _embed(question), k)
+def ask(index: PassageIndex, question: str, k: int = 10, embed: Embed = embed) -> Answer:
+    return retrieve(index, question, embed([question])[0], k)

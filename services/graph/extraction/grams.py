@@ -1,7 +1,7 @@
 """Runs of words in text without capitals: what may be a name there, if other passages have it too.
 
-Nothing in one passage says that "세종대왕" or, in a chat log, "new york" is a name. That a few passages share it does, and
-many don't: whoever holds all passages decides (docs/retrieval.md); here are the candidates of one.
+Nothing in one passage says that "세종대왕" or, in a chat log, "new york" is a name. That a few passages share it and
+most don't says so: whoever holds all passages decides (docs/retrieval.md); here are the candidates of one.
 """
 
 import re

@@ -1,5 +1,6 @@
 """The terms of a text: what lexical search counts, in any script."""
 
+import functools
 import re
 from collections.abc import Iterator
 from typing import Final
@@ -46,6 +47,7 @@ def _unspaced(word: str) -> Iterator[str]:
         yield word[position:]
 
 
+@functools.lru_cache(65536)
 def stem(word: str) -> str:
     """A Latin word without -s, -es, -ed, -ing, where a word with a vowel is left. It joins writings of one word for
     counting; what it leaves need not be a word."""

@@ -10,12 +10,12 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 
-_FACTOR: Final = 1.2
+_FACTOR: Final = 1.1
 _LEAST: Final = 64
 
 
 class Growing:
-    """An array that rows are appended to. Room for a fifth more is kept, not for double: the arrays are what memory
+    """An array that rows are appended to. Room for a tenth more is kept, not for double: the arrays are what memory
     goes to."""
 
     def __init__(self, dtype: DTypeLike, width: int = 0) -> None:
@@ -64,7 +64,8 @@ def ranges(starts: NDArray[Any], counts: NDArray[Any]) -> Ints:
     counts = counts.astype(np.int64)
     ends = np.cumsum(counts)
     total = int(ends[-1]) if len(ends) else 0
-    return np.arange(total, dtype=np.int64) + np.repeat(starts.astype(np.int64) - (ends - counts), counts)
+    shift: Ints = np.repeat(starts.astype(np.int64) - (ends - counts), counts)
+    return np.arange(total, dtype=np.int64) + shift
 
 
 def unique(values: Ints) -> tuple[Ints, Ints]:

@@ -50,7 +50,8 @@ class Bridging:
 
     def name_like(self, phrases: Ints) -> Bools:
         """Whether each is written as names are: a title, without case, or more often with a capital than without."""
-        return (self._phrases.titles(phrases) > 0) | ~self._phrases.cased.rows[phrases] | self.capital(phrases)
+        caseless: Bools = ~self._phrases.cased.rows[phrases]
+        return (self._phrases.titles(phrases) > 0) | caseless | self.capital(phrases)
 
     def capital(self, phrases: Ints) -> Bools:
         """Whether a word of each stands inside sentences more often with a capital than without."""
@@ -86,12 +87,12 @@ class Bridging:
         several = (counts >= grams.FEWEST) & (counts <= max(COMMON_LEAST, COMMON_SHARE * self._total))
         bridges = known & several & ~self._phrases.number.rows[phrases]
         bridges &= np.where(written, self.name_like(phrases), alone)
-        return np.where(known, _KNOWN, 0) | np.where(bridges, _BRIDGES, 0)
+        return np.where(known, _KNOWN, 0).astype(np.int64) | np.where(bridges, _BRIDGES, 0).astype(np.int64)
 
     def _shared(self, phrases: Ints) -> Bools:
         """Whether phrases that nobody marks as names are shared as names are."""
         counts = self._phrases.passages(phrases)
-        held = (self._phrases.written(phrases) == 0) & (counts >= grams.FEWEST) & (counts <= grams.MOST)
+        held: Bools = (self._phrases.written(phrases) == 0) & (counts >= grams.FEWEST) & (counts <= grams.MOST)
         asked = np.flatnonzero(held)
         words, owners = self._phrases.words(phrases[asked])
         sizes = np.bincount(owners, minlength=len(asked))

@@ -10,7 +10,7 @@ from services.graph.passages.index.bridging import Bridging
 from services.graph.passages.index.halves import Halves, gather, products, to_halves
 from services.graph.passages.index.lexicon import Lexicon
 from services.graph.passages.index.phrases import Phrases
-from services.graph.passages.index.vectors import Blocks, Rows
+from services.graph.passages.index.vectors import Blocks, Rows, SharedRows
 from services.graph.passages.passage import Passage, Span, Vectors
 
 Embed = Callable[[Sequence[str]], Vectors]
@@ -42,7 +42,7 @@ class PassageIndex:
         self._total_length = 0
         self._passages = Growing(np.float16, dimension)
         self._sentences = Blocks(dimension)
-        self._titles = Rows(dimension)
+        self._titles = SharedRows(dimension)
         self._bridges = Rows(dimension)
 
     def __len__(self) -> int:
@@ -73,7 +73,7 @@ class PassageIndex:
         self._passages.rows[slot] = to_halves(passage.vector)[0]
         self._sentences.put(slot, to_halves(passage.sentence_vectors), passage.sentences)
         if passage.title_vector is not None:
-            self._titles.put(slot, passage.title, to_halves(passage.title_vector)[0])
+            self._titles.share(slot, passage.title, to_halves(passage.title_vector)[0])
         length = self.lexicon.add(slot, passage.terms, passage.casing)
         self._lengths.rows[slot] = length
         self._total_length += length
@@ -107,14 +107,22 @@ class PassageIndex:
     def learn(self, phrases: Sequence[str], vectors: Vectors) -> None:
         """Takes vectors of phrases, wanted or not; those that nobody mentions are passed over."""
         rows = to_halves(vectors)
-        for number, text, row in zip(self.phrases.find(phrases).tolist(), phrases, rows, strict=True):
+        for number, row in zip(self.phrases.find(phrases).tolist(), rows, strict=True):
             if number >= 0 and self._bridges.places(np.array([number]))[0] < 0:
-                self._bridges.put(number, text, row)
+                self._bridges.put(number, row)
 
     def settle(self, embed: Embed) -> None:
         """Has every phrase embedded that leads somewhere and was not yet."""
         while wanted := self.wanted(_WANTED):
             self.learn(wanted, embed(wanted))
+
+    def compact(self) -> None:
+        """Sorts in what came since the last time, which happens by itself as well, and drops what was removed."""
+        self.phrases.compact(self.alive)
+        self.lexicon.compact(self.alive)
+        # Nothing names their slots any more.
+        self._free += self._gone
+        self._gone = []
 
     # Reading
 
@@ -180,11 +188,7 @@ class PassageIndex:
     def _changed(self) -> None:
         self.bridging.changed(len(self))
         if self.phrases.untidy or self.lexicon.untidy:
-            self.phrases.compact(self.alive)
-            self.lexicon.compact(self.alive)
-            # Nothing names their slots any more.
-            self._free += self._gone
-            self._gone = []
+            self.compact()
 
     def _slot(self) -> int:
         if self._free:

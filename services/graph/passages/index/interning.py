@@ -104,7 +104,7 @@ class Strings:
         numbers = self.find(texts)
         missing = np.flatnonzero(numbers < 0)
         if len(missing):
-            numbers[missing] = self.add([texts[place] for place in missing])
+            numbers[missing] = self.add([texts[place] for place in missing.tolist()])
         return numbers
 
     def text(self, number: int) -> str:

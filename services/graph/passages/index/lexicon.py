@@ -1,16 +1,18 @@
 """Terms: which passages have them, how often, and how they are written."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from services.graph.passages.index.arrays import Bools, Floats, Growing, Ints
 from services.graph.passages.index.interning import Strings
 from services.graph.passages.index.links import Links
 
-_MOST = 255
+_MOST: Final = 255
 """Of one term in one passage; more says no more."""
+_MOST_CASED: Final = 15
+"""The same, with a capital and without: both share a byte."""
 
 
 class Lexicon:
@@ -18,7 +20,7 @@ class Lexicon:
 
     def __init__(self) -> None:
         self._terms = Strings()
-        self._postings = Links({"count": np.uint8, "capital": np.uint8, "small": np.uint8})
+        self._postings = Links({"count": np.uint8, "casing": np.uint8})
         self._passages = Growing(np.uint32)
         self._capital = Growing(np.int64)
         self._small = Growing(np.int64)
@@ -32,10 +34,10 @@ class Lexicon:
         """Counts a passage's terms; how many they are, repetitions included."""
         names = list(counts.keys() | casing.keys())
         numbers = self.intern(names)
-        count = _column(counts.get(name, 0) for name in names)
-        high = _column(casing.get(name, (0, 0))[0] for name in names)
-        low = _column(casing.get(name, (0, 0))[1] for name in names)
-        self._postings.add(np.full(len(names), slot), numbers, count=count, capital=high, small=low)
+        count = np.array([min(counts.get(name, 0), _MOST) for name in names], np.uint8)
+        high = np.array([min(casing.get(name, (0, 0))[0], _MOST_CASED) for name in names], np.uint8)
+        low = np.array([min(casing.get(name, (0, 0))[1], _MOST_CASED) for name in names], np.uint8)
+        self._postings.add(np.full(len(names), slot), numbers, count=count, casing=high << 4 | low)
         self._passages.rows[numbers[count > 0]] += 1
         self._capital.rows[numbers] += high
         self._small.rows[numbers] += low
@@ -45,8 +47,8 @@ class Lexicon:
         links, _ = self._postings.of_slots(np.array([slot]))
         numbers = self._postings.other[links]
         self._passages.rows[numbers[self._postings.column("count")[links] > 0]] -= 1
-        self._capital.rows[numbers] -= self._postings.column("capital")[links]
-        self._small.rows[numbers] -= self._postings.column("small")[links]
+        self._capital.rows[numbers] -= self._postings.column("casing")[links] >> 4
+        self._small.rows[numbers] -= self._postings.column("casing")[links] & _MOST_CASED
         self._postings.buried(len(links))
 
     def intern(self, names: Sequence[str]) -> Ints:
@@ -81,7 +83,3 @@ class Lexicon:
 
     def compact(self, alive: Bools) -> None:
         self._postings.compact(alive)
-
-
-def _column(counts: Iterable[int]) -> NDArray[np.uint8]:
-    return np.array([min(count, _MOST) for count in counts], np.uint8)

@@ -112,12 +112,12 @@ class Links:
     @property
     def untidy(self) -> bool:
         """Whether so much is new or dead that `compact` is worth its time, which is that of sorting all links."""
-        return len(self) - self._compacted + self._dead > max(_LEAST_COMPACTION, self._compacted // 8)
+        return len(self) - self._compacted + self._dead > max(_LEAST_COMPACTION, self._compacted // 16)
 
     def compact(self, alive: Bools) -> None:
         """Drops links of removed passages and sorts the others by passage."""
         kept = np.flatnonzero(alive[self.slot])
-        kept = kept[np.lexsort((self.other[kept], self.slot[kept]))]
+        kept = kept[np.argsort(self.slot[kept], kind="stable")]
         for growing in (self._slot, self._other, *self._columns.values()):
             growing.replace(growing.rows[kept])
         self._by_slot.build(self.slot, ordered=True)

@@ -139,9 +139,7 @@ class Phrases:
         _, first = np.unique(mentions.owner, return_index=True)
         for phrase, slot in zip(asked.tolist(), mentions.slot[first].tolist(), strict=True):
             there = self.of_passages(np.array([slot])).phrase
-            same = there[
-                (self._passages.rows[there] == self._passages.rows[phrase]) & (self._written.rows[there] == 0)
-            ]
+            same = there[(self._passages.rows[there] == self._passages.rows[phrase]) & (self._written.rows[there] == 0)]
             found = grams.swallower(self.text(phrase), [self.text(other) for other in same.tolist()])
             if found >= 0:
                 self._swallower.rows[phrase] = same[found]
@@ -182,7 +180,7 @@ class Phrases:
         missing = np.flatnonzero(numbers < 0)
         if not len(missing):
             return numbers
-        new = [texts[place] for place in missing]
+        new = [texts[place] for place in missing.tolist()]
         numbers[missing] = self._names.add(new)
         self._describe(new)
         slots = self._sightings.first(new, alive)
@@ -207,8 +205,8 @@ class Phrases:
     def _attach(self, slots: Sequence[int], phrases: Ints, weights: Sequence[int], kinds: Sequence[int]) -> None:
         first = len(self._links)
         likeness = np.full(len(phrases), np.nan, np.float16)
-        columns = {"weight": np.array(weights, np.uint8), "kind": np.array(kinds, np.uint8), "likeness": likeness}
-        self._links.add(np.array(slots, np.int64), phrases, **columns)
+        weight, kind = np.array(weights, np.uint8), np.array(kinds, np.uint8)
+        self._links.add(np.array(slots, np.int64), phrases, weight=weight, kind=kind, likeness=likeness)
         self._count(np.arange(first, len(self._links)), 1)
 
     def _count(self, links: Ints, step: int) -> None:

@@ -12,43 +12,24 @@ from services.graph.passages.index.interning import digest
 
 
 class Rows:
-    """At most one vector for each number; equal texts share one row."""
+    """At most one vector for each number."""
 
     def __init__(self, dimension: int) -> None:
         self._vectors = Growing(np.float16, dimension)
         self._row = Growing(np.int32)
         """Row + 1 of each number; 0: none."""
-        self._rows: dict[int, int] = {}
-        self._digests: list[int] = []
-        self._users: list[int] = []
         self._free: list[int] = []
+
+    def __len__(self) -> int:
+        return len(self._vectors) - len(self._free)
 
     @property
     def nbytes(self) -> int:
-        return self._vectors.nbytes + self._row.nbytes + 170 * len(self._rows)
+        return self._vectors.nbytes + self._row.nbytes
 
-    def put(self, number: int, text: str, vector: NDArray[np.float16]) -> None:
-        """Gives a number that has none a vector: that of the text, whoever gave it first."""
-        key = digest(text)
-        row = self._rows.get(key)
-        if row is None:
-            row = self._rows[key] = self._new()
-            self._digests[row] = key
-            self._vectors.rows[row] = vector
-        self._users[row] += 1
-        self._row.extend_to(number + 1)
-        self._row.rows[number] = row + 1
-
-    def drop(self, number: int) -> None:
-        """Takes a number's vector away, if it has one."""
-        if number >= len(self._row) or not self._row.rows[number]:
-            return
-        row = int(self._row.rows[number]) - 1
-        self._row.rows[number] = 0
-        self._users[row] -= 1
-        if not self._users[row]:
-            del self._rows[self._digests[row]]
-            self._free.append(row)
+    def put(self, number: int, vector: NDArray[np.float16]) -> None:
+        """Gives a number that has none its vector."""
+        self._assign(number, self._new(vector))
 
     def places(self, numbers: Ints) -> Ints:
         """The row of each number; -1: none."""
@@ -65,14 +46,54 @@ class Rows:
         found[there] = gather(self._vectors.rows, rows[there])
         return found, there
 
-    def _new(self) -> int:
-        if self._free:
-            return self._free.pop()
-        row = len(self._users)
-        self._vectors.extend_to(row + 1)
-        self._users.append(0)
-        self._digests.append(0)
+    def _assign(self, number: int, row: int) -> None:
+        self._row.extend_to(number + 1)
+        self._row.rows[number] = row + 1
+
+    def _new(self, vector: NDArray[np.float16]) -> int:
+        if not self._free:
+            return self._vectors.append(vector[None])
+        row = self._free.pop()
+        self._vectors.rows[row] = vector
         return row
+
+
+class SharedRows(Rows):
+    """Vectors of texts that many numbers have in common: the chunks of a document have one title."""
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__(dimension)
+        self._rows: dict[int, int] = {}
+        self._digests: list[int] = []
+        self._users: list[int] = []
+
+    @property
+    def nbytes(self) -> int:
+        return super().nbytes + 170 * len(self._rows)
+
+    def share(self, number: int, text: str, vector: NDArray[np.float16]) -> None:
+        """Gives a number that has none the vector of a text, whoever gave that first."""
+        key = digest(text)
+        row = self._rows.get(key)
+        if row is None:
+            row = self._rows[key] = self._new(vector)
+            if row == len(self._users):
+                self._users.append(0)
+                self._digests.append(key)
+            self._digests[row] = key
+        self._users[row] += 1
+        self._assign(number, row)
+
+    def drop(self, number: int) -> None:
+        """Takes a number's vector away, if it has one."""
+        row = int(self.places(np.array([number]))[0])
+        if row < 0:
+            return
+        self._row.rows[number] = 0
+        self._users[row] -= 1
+        if not self._users[row]:
+            del self._rows[self._digests[row]]
+            self._free.append(row)
 
 
 class Blocks:

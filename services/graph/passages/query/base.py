@@ -26,13 +26,13 @@ class Base:
     cover: Floats
     """terms × slots: how far each passage has each of the question's terms, 0 to 1, times the term's share of idf."""
     best: Ints
-    """Slots by score, as far as sentences were looked at."""
+    """Slots by score, as many as an answer may need."""
     naming: Bools
     """Whether a phrase of the question names the passage."""
 
 
-def score(index: PassageIndex, question: Question, within: Bools | None) -> Base:
-    """`within`: the slots that may be found; None: all."""
+def score(index: PassageIndex, question: Question, within: Bools | None, k: int) -> Base:
+    """`within`: the slots that may be found; None: all. `k`: how many are asked for."""
     may = index.alive if within is None else index.alive & within
     passage = index.first_pass(question.vector)
     cover, lexical = _lexical(index, question)
@@ -49,7 +49,8 @@ def score(index: PassageIndex, question: Question, within: Bools | None) -> Base
     floor = float(score[looked].min()) if len(looked) else 0.0
     score[rest] = np.minimum(score[rest], floor)
     semantic = np.where(may, semantic, -np.inf).astype(np.float32)
-    return Base(passage, semantic, lexical, named, score, cover, looked[ranked(index, score[looked], looked)], naming)
+    best = best_of(score, max(k, constants.POOL) + constants.MARGIN)
+    return Base(passage, semantic, lexical, named, score, cover, best[ranked(index, score[best], best)], naming)
 
 
 def best_of(scores: Floats, count: int) -> Ints:

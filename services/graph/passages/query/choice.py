@@ -1,5 +1,6 @@
 """A set of passages that explains the question together, rather than the best ones one by one."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -8,7 +9,7 @@ import numpy as np
 from services.graph.passages.index.arrays import Floats, Ints
 from services.graph.passages.index.index import PassageIndex
 from services.graph.passages.query import constants
-from services.graph.passages.query.base import Base, ranked
+from services.graph.passages.query.base import Base, best_of, ranked
 from services.graph.passages.query.paths import Paths, covers
 from services.graph.passages.query.walk import Walked
 
@@ -45,13 +46,21 @@ def choose(index: PassageIndex, base: Base, paths: Paths, walked: Walked, k: int
         pair = (int(pairs.anchor[first]), int(pairs.target[first]))
         chosen = {slot: chosen[slot] for slot in (*pair, *chosen)}
     through = sum(placed.path >= 0 for placed in chosen.values())
-    answer = dict(chosen)
     by_path = {int(slot): place for place, slot in reversed(list(enumerate(paths.target)))}
-    for slot, part in _tail(index, base, paths, walked, plain > through):
+    answer = {slot: _led(base, paths, placed, by_path) for slot, placed in chosen.items()}
+    for slot, part in _tail(index, base, paths, walked, plain > through, k):
         if len(answer) >= k:
             break
         answer.setdefault(slot, Placed(slot, by_path.get(slot, -1), part))
     return list(answer.values())[:k]
+
+
+def _led(base: Base, paths: Paths, placed: Placed, by_path: Mapping[int, int]) -> Placed:
+    """An anchor of the set with the path that leads to it from a better one, when the question does not name it."""
+    path = by_path.get(placed.slot, -1)
+    if placed.part != "anchor" or path < 0 or base.naming[placed.slot]:
+        return placed
+    return placed._replace(path=path) if base.score[paths.anchor[path]] > base.score[placed.slot] else placed
 
 
 def _anchors(base: Base) -> list[int]:
@@ -113,23 +122,19 @@ def _set(base: Base, pairs: _Pairs, anchors: list[int]) -> tuple[dict[int, Place
 
 
 def _newly(base: Base, covered: Floats, slots: Ints) -> Floats:
-    return np.maximum(base.cover[:, slots] - covered[:, None], 0).sum(axis=0, dtype=np.float32)
+    new: Floats = np.maximum(base.cover[:, slots] - covered[:, None], 0).sum(axis=0, dtype=np.float32)
+    return new
 
 
 def _tail(
-    index: PassageIndex, base: Base, paths: Paths, walked: Walked, plainly: bool
-) -> list[tuple[int, str]]:
+    index: PassageIndex, base: Base, paths: Paths, walked: Walked, plainly: bool, k: int
+) -> Iterator[tuple[int, str]]:
     """Everybody else, best first."""
-    share = walked.share.copy()
-    if plainly:
-        slots = np.union1d(walked.slots[np.argsort(-share)[:2000]], base.best).astype(np.int64)
-        scores = base.score[slots] + walked.of(slots)
-    else:
-        slots = walked.slots[walked.share > 0]
-        scores = walked.of(slots)
-    kept = base.score[slots] > -np.inf
-    slots, scores = slots[kept], scores[kept]
-    order = ranked(index, scores, slots)
-    tail = [(int(slots[place]), "walk") for place in order]
-    tail += [(int(slot), "path") for slot in paths.target]
-    return tail + [(int(slot), "question") for slot in base.best]
+    slots = np.union1d(walked.slots, base.best) if plainly else walked.slots
+    scores = walked.of(slots)
+    scores = scores + base.score[slots] if plainly else np.where(base.score[slots] > -np.inf, scores, -np.inf)
+    best = best_of(scores.astype(np.float32), k + constants.MARGIN)
+    for place in ranked(index, scores[best], slots[best]):
+        yield int(slots[best[place]]), "walk"
+    yield from ((int(slot), "path") for slot in paths.target)
+    yield from ((int(slot), "question") for slot in base.best)

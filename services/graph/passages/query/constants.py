@@ -46,6 +46,8 @@ FAINT: Final = 1e-4
 
 POOL: Final = 20
 """Passages that compete without a bridge, and to be anchor of the set."""
+MARGIN: Final = 20
+"""Passages ranked beyond those asked for: some stand in the set already."""
 SET_ANCHORS: Final = 2
 SET: Final = 6
 ANCHOR_COVERED: Final = 0.6

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from services.graph.passages.index.arrays import Bools, Floats, Ints, ranges, unique
+from services.graph.passages.index.arrays import Floats, Ints, ranges, unique
 from services.graph.passages.index.halves import gather, products
 from services.graph.passages.index.index import PassageIndex
 from services.graph.passages.index.phrases import Edges
@@ -175,17 +175,23 @@ def covers(base: Base, first: Ints, second: Ints) -> Floats:
     """The share of the question's idf that two passages cover together."""
     if not len(base.cover):
         return np.zeros(len(first), np.float32)
-    return np.maximum(base.cover[:, first], base.cover[:, second]).sum(axis=0, dtype=np.float32)
+    together: Floats = np.maximum(base.cover[:, first], base.cover[:, second]).sum(axis=0, dtype=np.float32)
+    return together
 
 
 def _order(index: PassageIndex, paths: Paths) -> Ints:
-    """Best first; what is equal but for rounding, by ids and phrase."""
+    """The best ones, best first; what is equal but for rounding, by ids and phrase."""
     rounded = np.round(paths.score.astype(np.float64), 5)
-    order = np.argsort(-rounded, kind="stable")[: 4 * constants.PATHS]
-    keys = [
-        (-rounded[place], index.id(int(paths.anchor[place])), index.id(int(paths.target[place])), int(paths.phrase[place]))
+    order = np.argsort(-rounded, kind="stable")
+    if len(order) > constants.PATHS:
+        order = order[rounded[order] >= rounded[order[constants.PATHS - 1]]]
+    keys = {
+        place: (
+            -rounded[place],
+            index.id(int(paths.anchor[place])),
+            index.id(int(paths.target[place])),
+            index.phrases.text(int(paths.phrase[place])),
+        )
         for place in order.tolist()
-    ]
-    return np.asarray(order[sorted(range(len(order)), key=lambda place: keys[place][:3])], np.int64)
-
-
+    }
+    return np.array(sorted(keys, key=lambda place: keys[place])[: constants.PATHS], np.int64)

@@ -97,7 +97,7 @@ def retrieve(
     clock = _Clock(deadline, now)
     question = understand(index, text, vector)
     clock.stage("question")
-    scored = base.score(index, question, None if only is None else _mask(index, only))
+    scored = base.score(index, question, None if only is None else _mask(index, only), k)
     if not clock.stage("base"):
         return _plain(index, question, scored, k, clock)
     walked = walk.walk(index, question, scored)

@@ -62,7 +62,7 @@ def _iterate(index: PassageIndex, base: Base, seeds: Ints, start: Mass, phrases:
         back = _returning(index, ends, base)
         slots, places = unique(np.concatenate([back.edges.slot, seeds]))
         flow = constants.DAMPING * at[back.edges.owner] * back.share
-        mass = np.bincount(places, np.concatenate([flow, start]), minlength=len(slots))
+        mass = np.bincount(places, np.concatenate([flow, start]), minlength=len(slots)).astype(np.float64)
     return _settled(index, slots, mass, ends, back, (seeds, start), (phrases, said))
 
 
@@ -114,6 +114,7 @@ def _returning(index: PassageIndex, phrases: Ints, base: Base) -> _Out:
 
 
 def _shared(index: PassageIndex, edges: Edges, owners: int) -> _Out:
-    weight = index.bridging.rarity(edges.phrase).astype(np.float64) * np.where(edges.nested, 0.5, 1) * (1 + edges.weight)
+    rarity = index.bridging.rarity(edges.phrase).astype(np.float64)
+    weight = rarity * np.where(edges.nested, 0.5, 1) * (1 + edges.weight)
     total = np.bincount(edges.owner, weight, minlength=owners)
     return _Out(edges, weight / total[edges.owner])
