@@ -28,7 +28,7 @@ class KeptVectors:
         self._rows: dict[bytes, int] = {}
         self._load()
 
-    def vectors(self, texts: Sequence[str]) -> Vectors:
+    def of(self, texts: Sequence[str]) -> Vectors:
         """One vector a text, of unit length, in order."""
         digests = [hashlib.sha256(text.encode()).digest() for text in texts]
         missing = {digest: text for digest, text in zip(digests, texts, strict=True) if digest not in self._rows}
