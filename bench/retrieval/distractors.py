@@ -63,4 +63,5 @@ class MadeUpVectors:
             found[row] = np.random.default_rng(seed).standard_normal(self.dimension, np.float32)
         # A common part: the vectors of one model's texts are never orthogonal.
         found += 0.3
-        return found / np.linalg.norm(found, axis=1, keepdims=True)
+        lengths: Vectors = np.linalg.norm(found, axis=1, keepdims=True)
+        return np.asarray(found / lengths, np.float32)

@@ -71,7 +71,7 @@ class PassageIndex:
         self._ids[slot] = passage.id
         self._slots[passage.id] = slot
         self._passages.rows[slot] = to_halves(passage.vector)[0]
-        self._sentences.put(slot, to_halves(passage.sentence_vectors), passage.sentences)
+        self._sentences.put(slot, passage.sentence_vectors, passage.sentences)
         if passage.title_vector is not None:
             self._titles.share(slot, passage.title, to_halves(passage.title_vector)[0])
         length = self.lexicon.add(slot, passage.terms, passage.casing)
@@ -156,10 +156,13 @@ class PassageIndex:
         """Vectors of phrases, and which have one; zero where there is none."""
         return self._bridges.vectors(phrases)
 
-    def sentences(self, slots: Ints) -> tuple[Ints, Ints, Halves]:
-        """The rows of the sentences of each passage, in order; for each row the place in `slots`; and all vectors."""
-        rows, owners = self._sentences.of(slots)
-        return rows, owners, self._sentences.vectors
+    def sentences(self, slots: Ints) -> tuple[Ints, Ints]:
+        """The rows of the sentences of each passage, in order, and for each row the place in `slots`."""
+        return self._sentences.of(slots)
+
+    def sentence_products(self, rows: Ints, vectors: Floats, owners: Ints | None = None) -> Floats:
+        """Of each of these sentences with one vector; with `owners`, with the vector of its owner."""
+        return self._sentences.products(rows, vectors, owners)
 
     def span(self, row: int) -> Span:
         """Where a sentence stands in its passage's text."""

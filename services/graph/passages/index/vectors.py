@@ -7,7 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.graph.passages.index.arrays import Bools, Floats, Growing, Ints, ranges
-from services.graph.passages.index.halves import Halves, gather
+from services.graph.passages.index.eighths import products, to_bytes
+from services.graph.passages.index.halves import gather
 from services.graph.passages.index.interning import digest
 
 
@@ -100,7 +101,8 @@ class Blocks:
     """Any number of vectors for each slot, each with the span it stands for, in one array."""
 
     def __init__(self, dimension: int) -> None:
-        self._vectors = Growing(np.float16, dimension)
+        self._rows = Growing(np.int8, dimension)
+        self._steps = Growing(np.float16)
         self._spans = Growing(np.uint32, 2)
         self._starts = Growing(np.uint32)
         self._counts = Growing(np.uint16)
@@ -108,18 +110,17 @@ class Blocks:
 
     @property
     def nbytes(self) -> int:
-        return self._vectors.nbytes + self._spans.nbytes + self._starts.nbytes + self._counts.nbytes
+        parts = (self._rows, self._steps, self._spans, self._starts, self._counts)
+        return sum(part.nbytes for part in parts)
 
-    @property
-    def vectors(self) -> Halves:
-        return self._vectors.rows
-
-    def put(self, slot: int, vectors: Halves, spans: Sequence[tuple[int, int]]) -> None:
+    def put(self, slot: int, vectors: Floats, spans: Sequence[tuple[int, int]]) -> None:
         """Gives a slot that has none its vectors."""
         self._starts.extend_to(slot + 1)
         self._counts.extend_to(slot + 1)
         if spans:
-            self._starts.rows[slot] = self._vectors.append(vectors)
+            rows, steps = to_bytes(vectors)
+            self._starts.rows[slot] = self._rows.append(rows)
+            self._steps.append(steps)
             self._spans.append(np.array(spans, np.uint32))
         self._counts.rows[slot] = len(spans)
 
@@ -127,13 +128,17 @@ class Blocks:
         """Takes a slot's vectors away."""
         self._dead += int(self._counts.rows[slot])
         self._counts.rows[slot] = 0
-        if self._dead > max(1024, len(self._vectors) // 4):
+        if self._dead > max(1024, len(self._rows) // 4):
             self._compact()
 
     def of(self, slots: Ints) -> tuple[Ints, Ints]:
         """Rows of each slot, and for each row the place in `slots`."""
         counts = self._counts.rows[slots]
         return ranges(self._starts.rows[slots], counts), np.repeat(np.arange(len(slots)), counts)
+
+    def products(self, rows: Ints, vectors: Floats, owners: Ints | None = None) -> Floats:
+        """Of each of these rows with one vector; with `owners`, with the vector of its owner."""
+        return products(self._rows.rows, self._steps.rows, rows, vectors, owners)
 
     def span(self, row: int) -> tuple[int, int]:
         start, end = self._spans.rows[row].tolist()
@@ -142,7 +147,8 @@ class Blocks:
     def _compact(self) -> None:
         counts: NDArray[Any] = self._counts.rows
         kept = ranges(self._starts.rows, counts)
-        self._vectors.replace(self._vectors.rows[kept])
+        self._rows.replace(self._rows.rows[kept])
+        self._steps.replace(self._steps.rows[kept])
         self._spans.replace(self._spans.rows[kept])
         self._starts.rows[:] = np.cumsum(counts, dtype=np.int64) - counts
         self._dead = 0

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from services.graph.passages.index.arrays import Bools, Floats, Ints
-from services.graph.passages.index.halves import products
 from services.graph.passages.index.index import PassageIndex
 from services.graph.passages.query import constants
 from services.graph.passages.query.question import Question
@@ -78,8 +77,8 @@ def ranked(index: PassageIndex, scores: Floats, slots: Ints) -> Ints:
 
 def best_sentence(index: PassageIndex, slots: Ints, vector: Floats, default: Floats) -> Floats:
     """The best product of a sentence of each passage with a vector; `default` for passages without sentences."""
-    rows, owners, vectors = index.sentences(slots)
-    return best_by_owner(products(vectors, vector, rows), owners, default)
+    rows, owners = index.sentences(slots)
+    return best_by_owner(index.sentence_products(rows, vector), owners, default)
 
 
 def best_by_owner(values: Floats, owners: Ints, default: Floats) -> Floats:

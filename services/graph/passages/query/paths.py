@@ -162,8 +162,8 @@ def _scored(
 
 def _closest(index: PassageIndex, slots: Ints, vectors: Floats, passage: Floats) -> tuple[Floats, Ints]:
     """How like each passage is to its vector, with half a say of its best sentence; and which that is."""
-    rows, owners, halves = index.sentences(slots)
-    values = np.einsum("ij,ij->i", gather(halves, rows), vectors[owners]).astype(np.float32)
+    rows, owners = index.sentences(slots)
+    values = index.sentence_products(rows, vectors, owners)
     best = best_by_owner(values, owners, passage)
     sentence = np.full(len(slots), -1, np.int64)
     hit = np.flatnonzero(values == best[owners])[::-1]

@@ -8,7 +8,6 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from services.graph.passages.index.arrays import Bools, Ints
-from services.graph.passages.index.halves import products
 from services.graph.passages.index.index import PassageIndex
 from services.graph.passages.passage import Span, Vector
 from services.graph.passages.query import base, choice, constants, paths, walk
@@ -167,8 +166,8 @@ def _hits(
 
 def _best_sentences(index: PassageIndex, question: Question, slots: Ints) -> dict[int, Span]:
     """Of each passage the sentence that is most like the question."""
-    rows, owners, vectors = index.sentences(slots)
-    values = products(vectors, question.vector, rows)
+    rows, owners = index.sentences(slots)
+    values = index.sentence_products(rows, question.vector)
     best: dict[int, tuple[float, int]] = {}
     for value, owner, row in zip(values.tolist(), owners.tolist(), rows.tolist(), strict=True):
         slot = int(slots[owner])
