@@ -41,7 +41,7 @@ DAMPING: Final = 0.7
 STEPS: Final = 15
 SEEDS: Final = 5
 """Passages that a walk begins at; it begins as often at the question's phrases."""
-FAINT: Final = 1e-4
+FAINT: Final = 1e-3
 """Share of the walkers below which a node passes none on."""
 
 POOL: Final = 20
