@@ -120,6 +120,9 @@ class PassageIndex:
         """Sorts in what came since the last time, which happens by itself as well, and drops what was removed."""
         self.phrases.compact(self.alive)
         self.lexicon.compact(self.alive)
+        with_vectors = self._bridges.numbers()
+        for phrase in with_vectors[self.phrases.passages(with_vectors) == 0].tolist():
+            self._bridges.drop(phrase)
         # Nothing names their slots any more.
         self._free += self._gone
         self._gone = []

@@ -32,6 +32,17 @@ class Rows:
         """Gives a number that has none its vector."""
         self._assign(number, self._new(vector))
 
+    def drop(self, number: int) -> None:
+        """Takes a number's vector away, if it has one."""
+        row = int(self.places(np.array([number]))[0])
+        if row >= 0:
+            self._row.rows[number] = 0
+            self._release(row)
+
+    def numbers(self) -> Ints:
+        """Who has a vector."""
+        return np.flatnonzero(self._row.rows)
+
     def places(self, numbers: Ints) -> Ints:
         """The row of each number; -1: none."""
         if not len(self._row):
@@ -50,6 +61,9 @@ class Rows:
     def _assign(self, number: int, row: int) -> None:
         self._row.extend_to(number + 1)
         self._row.rows[number] = row + 1
+
+    def _release(self, row: int) -> None:
+        self._free.append(row)
 
     def _new(self, vector: NDArray[np.float16]) -> int:
         if not self._free:
@@ -85,16 +99,11 @@ class SharedRows(Rows):
         self._users[row] += 1
         self._assign(number, row)
 
-    def drop(self, number: int) -> None:
-        """Takes a number's vector away, if it has one."""
-        row = int(self.places(np.array([number]))[0])
-        if row < 0:
-            return
-        self._row.rows[number] = 0
+    def _release(self, row: int) -> None:
         self._users[row] -= 1
         if not self._users[row]:
             del self._rows[self._digests[row]]
-            self._free.append(row)
+            super()._release(row)
 
 
 class Blocks:

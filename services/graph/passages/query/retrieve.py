@@ -55,6 +55,8 @@ class Answer:
     """Empty, or why this is only the base ranking."""
     phrases: tuple[str, ...]
     """The question's phrases."""
+    entities: tuple[tuple[str, float], ...]
+    """Phrases the question leads to, its own included, best first, each with its share of the best; at most k."""
     paths: int
     """How many were weighed."""
     milliseconds: Mapping[str, float] = field(default_factory=dict)
@@ -109,7 +111,8 @@ def retrieve(
     clock.stage("choice")
     hits = _hits(index, question, scored, found, walked, placed)
     clock.stage("evidence")
-    return Answer(hits, "", _texts(index, question.phrases), len(found.score), clock.stages)
+    entities = _entities(index, walked, k)
+    return Answer(hits, "", _texts(index, question.phrases), entities, len(found.score), clock.stages)
 
 
 def _mask(index: PassageIndex, only: Collection[str]) -> Bools:
@@ -120,10 +123,9 @@ def _mask(index: PassageIndex, only: Collection[str]) -> Bools:
 
 def _plain(index: PassageIndex, question: Question, scored: base.Base, k: int, clock: _Clock) -> Answer:
     placed = [choice.Placed(int(slot), -1, "question") for slot in scored.best[:k]]
-    nobody = walk.Walked(np.empty(0, np.int64), np.empty(0, np.float32))
-    hits = _hits(index, question, scored, None, nobody, placed)
+    hits = _hits(index, question, scored, None, walk.nobody(), placed)
     clock.stage("evidence")
-    return Answer(hits, NO_TIME, _texts(index, question.phrases), 0, clock.stages)
+    return Answer(hits, NO_TIME, _texts(index, question.phrases), (), 0, clock.stages)
 
 
 def _hits(
@@ -183,6 +185,12 @@ def _names(index: PassageIndex, question: Question, slots: Ints) -> dict[int, tu
     for slot, phrase in sorted(zip(mentions.slot.tolist(), mentions.phrase.tolist(), strict=True)):
         names[slot] = (*names.get(slot, ()), index.phrases.text(phrase))
     return names
+
+
+def _entities(index: PassageIndex, walked: walk.Walked, k: int) -> tuple[tuple[str, float], ...]:
+    best = base.best_of(walked.phrase_share, k)
+    found = [(index.phrases.text(int(walked.phrases[place])), float(walked.phrase_share[place])) for place in best]
+    return tuple(sorted(found, key=lambda one: (-round(one[1], 5), one[0]))[:k])
 
 
 def _texts(index: PassageIndex, phrases: Ints) -> tuple[str, ...]:

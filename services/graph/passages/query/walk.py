@@ -24,6 +24,9 @@ class Walked:
     """By rising slot."""
     share: Floats
     """Of the most visited passage, 0 to 1, of each of `slots`."""
+    phrases: Ints
+    phrase_share: Floats
+    """Of the most visited phrase, 0 to 1, of each of `phrases`."""
 
     def of(self, slots: Ints) -> Floats:
         """The share of some passages; 0 where nobody came."""
@@ -33,11 +36,16 @@ class Walked:
         return np.where(self.slots[places] == slots, self.share[places], 0).astype(np.float32)
 
 
+def nobody() -> Walked:
+    """Before anybody walked."""
+    return Walked(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.int64), np.empty(0, np.float32))
+
+
 def walk(index: PassageIndex, question: Question, base: Base) -> Walked:
     """Half of the walkers begin at the best passages, half at the question's phrases."""
     seeds = base.best[: constants.SEEDS]
     if not len(seeds):
-        return Walked(seeds, np.empty(0, np.float32))
+        return nobody()
     scores = np.maximum(base.score[seeds], 0).astype(np.float64)
     start = (scores / (scores.max() or 1)) ** 2
     phrases = question.phrases
@@ -88,11 +96,17 @@ def _settled(
     spoken = np.zeros(len(ends))
     there = np.isin(said[0], ends)
     spoken[np.searchsorted(ends, said[0][there])] = said[1][there]
+    at = spoken
     for _ in range(constants.STEPS):
         at = spoken + constants.DAMPING * np.bincount(arriving, mass[leaving] * out_share, minlength=len(ends))
         mass = reset + constants.DAMPING * np.bincount(homes, at[back.edges.owner] * back_share, minlength=len(slots))
-    top = mass.max() if len(mass) else 0.0
-    return Walked(slots, (mass / (top or 1)).astype(np.float32))
+    return Walked(slots, _scaled(mass), ends, _scaled(at))
+
+
+def _scaled(mass: Mass) -> Floats:
+    """As shares of the largest."""
+    top = float(mass.max()) if len(mass) else 0.0
+    return (mass / (top or 1.0)).astype(np.float32)
 
 
 @dataclass(frozen=True, slots=True)

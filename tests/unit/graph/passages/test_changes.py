@@ -74,6 +74,7 @@ def test_changed_is_as_good_as_rebuilt(changes: list[tuple[str, str, tuple[str, 
 def _same(one: Answer, other: Answer) -> None:
     assert [hit.id for hit in one.hits] == [hit.id for hit in other.hits]
     assert one.phrases == other.phrases
+    assert [entity for entity, _ in one.entities] == [entity for entity, _ in other.entities]
     for left, right in zip(one.hits, other.hits, strict=True):
         assert math.isclose(left.score, right.score, abs_tol=1e-3)
         assert (left.bridge, left.sentence, left.names) == (right.bridge, right.sentence, right.names)

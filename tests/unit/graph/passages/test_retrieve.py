@@ -35,6 +35,7 @@ def test_the_second_hop_is_found_over_a_name() -> None:
     assert [text[start:end] for start, end in occurrences(text, second.bridge.phrase)] == ["Mira Oduya"]
     assert second.sentence == (0, 29)
     assert answer.phrases == ("the silent harbour",)
+    assert {entity for entity, _ in answer.entities[:2]} == {"the silent harbour", "mira oduya"}
     first = next(hit for hit in answer.hits if hit.id == "author")
     assert first.names == ("the silent harbour",)
     assert first.bridge is None
