@@ -100,8 +100,9 @@ class PassageIndex:
     def wanted(self, limit: int) -> list[str]:
         """Phrases that lead somewhere and have no vector yet, at most `limit`."""
         self.phrases.settle(self.alive)
-        numbers = np.arange(len(self.phrases), dtype=np.int64)
-        numbers = numbers[self.bridging.bridges(numbers) & (self._bridges.places(numbers) < 0)]
+        numbers = self.phrases.shared()
+        numbers = numbers[self._bridges.places(numbers) < 0]
+        numbers = numbers[self.bridging.bridges(numbers)]
         return [self.phrases.text(number) for number in numbers[:limit].tolist()]
 
     def learn(self, phrases: Sequence[str], vectors: Vectors) -> None:

@@ -73,6 +73,10 @@ class Phrases:
         """How many passages mention each."""
         return self._passages.rows[phrases].astype(np.int64)
 
+    def shared(self) -> Ints:
+        """Phrases that several passages mention."""
+        return np.flatnonzero(self._passages.rows >= grams.FEWEST)
+
     def written(self, phrases: Ints) -> Ints:
         """In how many of them it is marked as a name, by a title, a capital or quotation marks."""
         return self._written.rows[phrases].astype(np.int64)
