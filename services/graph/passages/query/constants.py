@@ -44,6 +44,9 @@ SEEDS: Final = 5
 FAINT: Final = 1e-3
 """Share of the walkers below which a node passes none on."""
 
+THIN: Final = 1e-4
+"""Share below which no passage of a phrase would get any: then it is too common to lead anybody anywhere."""
+
 POOL: Final = 20
 """Passages that compete without a bridge, and to be anchor of the set."""
 MARGIN: Final = 20

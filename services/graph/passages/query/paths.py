@@ -84,11 +84,17 @@ def _standing(index: PassageIndex, question: Question, anchors: Ints, mentions: 
 def _arriving(index: PassageIndex, phrases: Ints, base: Base) -> Edges:
     """Who mentions each phrase, the likeliest only where it is many; by phrase."""
     arriving = index.phrases.of_phrases(phrases, base.score > -np.inf)
-    order = np.lexsort((-base.semantic[arriving.slot], arriving.owner))
-    owners = arriving.owner[order]
-    counts = np.bincount(owners, minlength=len(phrases))
-    rank = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    return arriving.where(order[rank < constants.FAN])
+    order = np.argsort(arriving.owner, kind="stable")
+    likely = base.semantic[arriving.slot]
+    counts = np.bincount(arriving.owner, minlength=len(phrases))
+    ends = np.cumsum(counts)
+    kept = np.ones(len(order), np.bool_)
+    for many in np.flatnonzero(counts > constants.FAN).tolist():
+        part = slice(int(ends[many] - counts[many]), int(ends[many]))
+        values = likely[order[part]]
+        last = len(values) - constants.FAN
+        kept[part] = values >= np.partition(values, last)[last]
+    return arriving.where(order[kept])
 
 
 def _pairs(leaving: Edges, places: Ints, arriving: Edges, anchors: Ints) -> _Pairs:

@@ -66,11 +66,15 @@ def _iterate(index: PassageIndex, base: Base, seeds: Ints, start: Mass, phrases:
         ends, places = unique(np.concatenate([out.edges.phrase, phrases]))
         flow = constants.DAMPING * mass[out.edges.owner] * out.share
         at = np.bincount(places, np.concatenate([flow, said]), minlength=len(ends))
-        ends, at = ends[at > constants.FAINT], at[at > constants.FAINT]
+        enough = (at > constants.FAINT) & (at > constants.THIN * index.phrases.passages(ends))
+        ends, at = ends[enough], at[enough]
         back = _returning(index, ends, base)
-        slots, places = unique(np.concatenate([back.edges.slot, seeds]))
         flow = constants.DAMPING * at[back.edges.owner] * back.share
-        mass = np.bincount(places, np.concatenate([flow, start]), minlength=len(slots)).astype(np.float64)
+        # As long as all slots: quicker than sorting those there are.
+        arrived = np.bincount(back.edges.slot, flow, minlength=len(base.score)).astype(np.float64)
+        arrived[seeds] += start
+        slots = np.flatnonzero(arrived)
+        mass = arrived[slots]
     return _settled(index, slots, mass, ends, back, (seeds, start), (phrases, said))
 
 
@@ -90,7 +94,9 @@ def _settled(
     inside = np.flatnonzero(ends[places] == out.edges.phrase) if len(ends) else np.empty(0, np.int64)
     leaving, arriving = active[out.edges.owner[inside]], places[inside]
     out_share, back_share = out.share[inside], back.share
-    homes = np.searchsorted(slots, back.edges.slot)
+    home = np.zeros(int(slots.max(initial=-1)) + 1, np.int64)
+    home[slots] = np.arange(len(slots))
+    homes = home[back.edges.slot]
     reset = np.zeros(len(slots))
     reset[np.searchsorted(slots, first[0])] = first[1]
     spoken = np.zeros(len(ends))
