@@ -31,7 +31,7 @@ def to_halves(vectors: NDArray[np.floating]) -> Halves:
 
 def gather(halves: Halves, rows: Ints) -> Floats:
     """The chosen rows in single precision."""
-    return _shifted(halves[rows]) * _SCALE
+    return _shifted(halves[rows], np.empty((len(rows), halves.shape[1]), np.int32)) * _SCALE
 
 
 def products(halves: Halves, vectors: Floats, rows: Ints | None = None) -> Floats:
@@ -39,16 +39,18 @@ def products(halves: Halves, vectors: Floats, rows: Ints | None = None) -> Float
     count = len(halves) if rows is None else len(rows)
     out = np.empty((count, *vectors.shape[:-1]), np.float32)
     scaled = np.ascontiguousarray(vectors.T * _SCALE, np.float32)
+    # One block of memory for all: new ones cost as much as the arithmetic.
+    wide = np.empty((min(_BLOCK, count), halves.shape[1]), np.int32)
     for first in range(0, count, _BLOCK):
         last = min(first + _BLOCK, count)
         block = halves[first:last] if rows is None else halves[rows[first:last]]
-        np.dot(_shifted(block), scaled, out=out[first:last])
+        np.dot(_shifted(block, wide[: last - first]), scaled, out=out[first:last])
     return out
 
 
-def _shifted(halves: Halves) -> Floats:
-    """As singles, 2¹¹² times too small."""
-    wide = halves.view(np.int16).astype(np.int32)
+def _shifted(halves: Halves, wide: NDArray[np.int32]) -> Floats:
+    """As singles, 2¹¹² times too small, in the memory of `wide`."""
+    np.copyto(wide, halves.view(np.int16))
     np.left_shift(wide, _SHIFT, out=wide)
     np.bitwise_and(wide, _MASK, out=wide)
     return wide.view(np.float32)

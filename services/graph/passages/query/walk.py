@@ -44,11 +44,12 @@ def nobody() -> Walked:
 def walk(index: PassageIndex, question: Question, base: Base) -> Walked:
     """Half of the walkers begin at the best passages, half at the question's phrases."""
     seeds = base.best[: constants.SEEDS]
-    if not len(seeds):
-        return nobody()
-    scores = np.maximum(base.score[seeds], 0).astype(np.float64)
-    start = (scores / (scores.max() or 1)) ** 2
+    seeds = seeds[base.score[seeds] > 0]
     phrases = question.phrases
+    if not len(seeds) and not len(phrases):
+        return nobody()
+    scores = base.score[seeds].astype(np.float64)
+    start = (scores / scores.max(initial=0)) ** 2
     half = 0.5 if len(phrases) else 1.0
     start *= half / (start.sum() or 1)
     rarity = index.bridging.rarity(phrases).astype(np.float64)
