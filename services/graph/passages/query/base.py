@@ -57,7 +57,7 @@ def best_of(scores: Floats, count: int) -> Ints:
     if len(scores) > count:
         chosen = np.argpartition(-scores, count - 1)[:count]
         # All that are equal to the last one, so that it does not depend on the order of slots which of them is in.
-        chosen = np.flatnonzero(scores >= scores[chosen].min())
+        chosen = np.flatnonzero(scores >= scores[chosen].min() - constants.ROUNDING)
     else:
         chosen = np.arange(len(scores))
     return np.asarray(chosen[scores[chosen] > -np.inf], np.int64)

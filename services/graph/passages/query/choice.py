@@ -60,7 +60,8 @@ def _led(base: Base, paths: Paths, placed: Placed, by_path: Mapping[int, int]) -
     path = by_path.get(placed.slot, -1)
     if placed.part != "anchor" or path < 0 or base.naming[placed.slot]:
         return placed
-    return placed._replace(path=path) if base.score[paths.anchor[path]] > base.score[placed.slot] else placed
+    better = base.score[paths.anchor[path]] > base.score[placed.slot] + constants.ROUNDING
+    return placed._replace(path=path) if better else placed
 
 
 def _anchors(base: Base) -> list[int]:

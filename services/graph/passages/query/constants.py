@@ -37,6 +37,9 @@ SENTENCES: Final = 1000
 PATH_SENTENCES: Final = 500
 """Paths whose target's sentences are looked at, best first without."""
 
+ROUNDING: Final = 1e-5
+"""Scores that differ by no more are equal: sums depend in their last digits on where the numbers lie in memory."""
+
 DAMPING: Final = 0.7
 STEPS: Final = 15
 SEEDS: Final = 5

@@ -93,7 +93,7 @@ def _arriving(index: PassageIndex, phrases: Ints, base: Base) -> Edges:
         part = slice(int(ends[many] - counts[many]), int(ends[many]))
         values = likely[order[part]]
         last = len(values) - constants.FAN
-        kept[part] = values >= np.partition(values, last)[last]
+        kept[part] = values >= np.partition(values, last)[last] - constants.ROUNDING
     return arriving.where(order[kept])
 
 
@@ -172,7 +172,7 @@ def _closest(index: PassageIndex, slots: Ints, vectors: Floats, passage: Floats)
     values = index.sentence_products(rows, vectors, owners)
     best = best_by_owner(values, owners, passage)
     sentence = np.full(len(slots), -1, np.int64)
-    hit = np.flatnonzero(values == best[owners])[::-1]
+    hit = np.flatnonzero(values >= best[owners] - constants.ROUNDING)[::-1]
     sentence[owners[hit]] = rows[hit]
     return (0.5 * passage + 0.5 * best).astype(np.float32), sentence
 

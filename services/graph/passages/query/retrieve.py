@@ -173,7 +173,7 @@ def _best_sentences(index: PassageIndex, question: Question, slots: Ints) -> dic
     best: dict[int, tuple[float, int]] = {}
     for value, owner, row in zip(values.tolist(), owners.tolist(), rows.tolist(), strict=True):
         slot = int(slots[owner])
-        if slot not in best or value > best[slot][0]:
+        if slot not in best or value > best[slot][0] + constants.ROUNDING:
             best[slot] = (value, row)
     return {slot: index.span(row) for slot, (_, row) in best.items()}
 
