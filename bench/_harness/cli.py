@@ -39,4 +39,6 @@ def main(arguments: Sequence[str]) -> int:
 def names() -> list[str]:
     """The benchmarks there are: modules and packages of `bench` with a function `measure(rounds, seconds)`."""
     folder = Path(__file__).resolve().parents[1]
-    return sorted(path.stem for path in folder.iterdir() if path.stem[0] not in "._" and path.suffix in ("", ".py"))
+    sources = [*folder.glob("[!_]*.py"), *folder.glob("[!_]*/__init__.py")]
+    found = [path for path in sources if "\ndef measure(" in path.read_text("utf-8")]
+    return sorted(path.parent.name if path.stem == "__init__" else path.stem for path in found)

@@ -9,24 +9,17 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
-from services.graph.extraction.text import Token, fold, normal_form, tokens
-from services.graph.extraction.words import ABBREVIATIONS, CONNECTORS, STOP_WORDS
+from services.graph.extraction.runs import begins_sentence, capital, runs
+from services.graph.extraction.text import Token, normal_form, tokens
+from services.graph.extraction.words import STOP_WORDS
 
 MAX_NAME_CHARACTERS: Final = 200
-_MAX_RUN_TOKENS: Final = 12
-_MAX_CONNECTORS: Final = 2
 _QUOTED: Final = re.compile(
     r"“([^“”\n]{3,80})”|„([^„“”\n]{3,80})[“”]|«\s?([^«»\n]{3,80}?)\s?»|\"([^\"\n]{3,80})\""
-    r"|「([^「」\n]{2,80})」|『([^『』\n]{2,80})』|《([^《》\n]{2,80})》|〈([^〈〉\n]{2,80})〉"
+    # ``so'' is written in text that was cut into tokens before.
+    r"|``\s?([^`'\n]{3,80}?)\s?''|「([^「」\n]{2,80})」|『([^『』\n]{2,80})』|《([^《》\n]{2,80})》|〈([^〈〉\n]{2,80})〉"
 )
 _BRACKETS: Final = re.compile(r"\s*[(（][^()（）]*[)）]")
-# What may stand between two words of one name: blanks, or a hyphen, an ampersand, an apostrophe, a slash between them.
-_INSIDE: Final = re.compile(r"[ \t\u00a0]+|[ \t\u00a0]*[-–&][ \t\u00a0]*|['’]")
-_LINE_BREAK: Final = re.compile(r"[ \t\u00a0]*\r?\n[ \t\u00a0]*")
-# A shorter line is taken for a heading or a list item, which ends where the line ends.
-_WRAPPED_LINE: Final = 40
-_SENTENCE_END: Final = re.compile(r"[.!?:;…。！？][\"'”’»)\]]*\s*$|\n[\s*#>•|–-]*$")
-
 _SENTENCE_ENDS: Final = (".", "!", "?", "…", "。", "！", "？")
 _MAX_TITLE_WORDS: Final = 6
 
@@ -53,7 +46,7 @@ def names_of(text: str, title: str = "", heading_path: Sequence[str] = ()) -> li
     found: dict[str, Name] = {}
     for name, weight in _candidates(text, title, heading_path):
         key = normal_form(name)
-        if not _is_name(key, weight):
+        if not is_name(key, weight):
             continue
         known = found.get(key)
         if known is None or weight > known.weight:
@@ -82,90 +75,48 @@ def _candidates(text: str, title: str, heading_path: Sequence[str]) -> Iterator[
     yield from title_names(title)
     if heading_path:
         yield heading_path[-1].strip(), HEADING_WEIGHT
+    for start, end in quoted_spans(text):
+        yield text[start:end], 0.0
+    words = list(tokens(text))
+    lower = {word.text for word in words if word.text.islower()}
+    for run in runs(text, words):
+        yield from (
+            (text[words[name.start].start : words[name.stop - 1].end], 0.0) for name in _of_run(text, words, run, lower)
+        )
+
+
+def _of_run(text: str, words: Sequence[Token], run: range, lower: set[str]) -> Iterator[range]:
+    """The names in a run of capitalised words: the run itself, from its first word that is no number."""
+    sentence_start = begins_sentence(text, words, run.start)
+    while words[run.start].text.isdigit():
+        run = run[1:]
+        sentence_start = False
+    if len(run) == 1 and sentence_start and words[run.start].text.lower() in lower:
+        # "Music is …" in a passage that also writes "music": the capital is the sentence's, not the word's.
+        return
+    yield run
+    if len(run) > 2 and sentence_start and len(words[run.start].text) > 1 and capital(words[run.start + 1]):
+        # The first word may have its capital from the sentence only; no list of words knows all languages.
+        yield run[1:]
+
+
+def quoted_spans(text: str) -> Iterator[tuple[int, int]]:
+    """What stands between quotation marks and may be a name: first character, one past the last."""
     for found in _QUOTED.finditer(text):
-        span = next(group for group in found.groups() if group is not None)
-        yield span.strip().rstrip(".,;:!?"), 0.0
-    for run in _runs(text):
-        yield run, 0.0
+        start, end = next(span for span in found.regs[1:] if span != (-1, -1))
+        while start < end and text[start].isspace():
+            start += 1
+        while end > start and (text[end - 1].isspace() or text[end - 1] in ".,;:!?"):
+            end -= 1
+        if start < end:
+            yield start, end
 
 
-def _is_name(key: str, weight: float) -> bool:
+def is_name(key: str, weight: float) -> bool:
+    """Whether a normal form may name anything."""
     if len(key) < 2 or len(key) > MAX_NAME_CHARACTERS:
         return False
     if key.replace(" ", "").isdigit():
         return False
     # A title may be "The The" or "It"; inside a text such words are just words.
     return weight > 0 or not all(word in STOP_WORDS for word in key.split(" "))
-
-
-def _runs(text: str) -> Iterator[str]:
-    """Runs of capitalised words, as written."""
-    words = list(tokens(text))
-    lower = {word.text for word in words if word.text.islower()}
-    position = 0
-    while position < len(words):
-        if not _capital(words[position]):
-            position += 1
-            continue
-        end = _run_end(text, words, position)
-        run = words[position:end]
-        yield from _name_of_run(text, run, lower, _begins_sentence(text, words, position))
-        position = end
-
-
-def _run_end(text: str, words: Sequence[Token], first: int) -> int:
-    """One past the last word of the run that begins at `first`."""
-    end = first + 1
-    ahead = end
-    connectors = 0
-    while ahead < len(words) and ahead - first < _MAX_RUN_TOKENS and _joined(text, words[ahead - 1], words[ahead]):
-        word = words[ahead]
-        if _capital(word) or (word.text.isdigit() and not connectors):
-            end, connectors = ahead + 1, 0
-        elif word.text in CONNECTORS and connectors < _MAX_CONNECTORS:
-            connectors += 1
-        else:
-            break
-        ahead += 1
-    return end
-
-
-def _name_of_run(text: str, run: Sequence[Token], lower: set[str], sentence_start: bool) -> Iterator[str]:
-    dropped = 0
-    while dropped < len(run) and (fold(run[dropped].text) in STOP_WORDS or run[dropped].text.isdigit()):
-        dropped += 1
-    left = run[dropped:]
-    if not left:
-        return
-    if len(left) == 1 and sentence_start and not dropped and left[0].text.lower() in lower:
-        # "Music is …" in a passage that also writes "music": the capital is the sentence's, not the word's.
-        return
-    yield text[left[0].start : left[-1].end]
-    if sentence_start and not dropped and len(left) > 2 and len(left[0].text) > 1 and _capital(left[1]):
-        # The first word may have its capital from the sentence only; no list of words knows all languages.
-        yield text[left[1].start : left[-1].end]
-
-
-def _capital(word: Token) -> bool:
-    first = word.text[0]
-    return first.isupper() or first.istitle()
-
-
-def _joined(text: str, left: Token, right: Token) -> bool:
-    """Whether two neighbouring words may belong to one name."""
-    between = text[left.end : right.start]
-    if between[:2].lower() in ("'s", "’s"):
-        return False
-    if between.startswith(".") and (len(left.text) == 1 or fold(left.text) in ABBREVIATIONS):
-        between = between[1:]
-        if not between:
-            return True
-    if _INSIDE.fullmatch(between):
-        return True
-    return bool(_LINE_BREAK.fullmatch(between)) and left.end - (text.rfind("\n", 0, left.end) + 1) >= _WRAPPED_LINE
-
-
-def _begins_sentence(text: str, words: Sequence[Token], position: int) -> bool:
-    if position == 0:
-        return True
-    return bool(_SENTENCE_END.search(text[words[position - 1].end : words[position].start]))

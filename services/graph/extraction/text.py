@@ -29,7 +29,11 @@ def _class(chars: Iterable[str]) -> str:
 
 # Words are made of combining marks too, which `\w` leaves out.
 _MARKS: Final = _class(char for char in _POINTS if unicodedata.category(char).startswith("M"))
-_ACCENTS: Final = re.compile(f"[{_class(char for char in _POINTS if unicodedata.combining(char))}]+")
+# Accents of Latin, Greek and Cyrillic, and the points of Hebrew and Arabic. The marks of other classes (nukta, virama,
+# kana's voicing, vowels and tones of Thai and Lao) make other letters.
+_ACCENTS: Final = re.compile(
+    f"[{_class(char for char in _POINTS if (kind := unicodedata.combining(char)) >= 200 or 10 <= kind <= 36)}]+"
+)
 _LETTERS: Final = rf"(?:[^\W_]|[{_MARKS}])+"
 _TOKEN: Final = re.compile(rf"{_LETTERS}(?:['’ʼ]{_LETTERS})*")
 _WORD: Final = re.compile(r"[^\W_]+")

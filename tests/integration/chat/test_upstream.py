@@ -26,7 +26,7 @@ async def impatient(provider: FakeProvider) -> AsyncIterator[ChatDoor]:
     closed = {"id": "closed", "base_url": "http://127.0.0.1:9/v1"}
     models = json.dumps([*json.loads(chat.fake_models(provider)), closed])
     async with (
-        Neighbours().serving() as neighbours,
+        Neighbours().serving() as neighbours,  # type: ignore[abstract]  # it answers only what chat asks
         chat.chat_service(chat.neighbours_at(neighbours.address), models, **settings) as running,
     ):
         yield running

@@ -25,7 +25,7 @@ def found(text: str, title: str = "", *headings: str) -> dict[str, str]:
         ("O’Brien", "o'brien"),
         ("e\u0301cole", "ecole"),
         ("서울특별시", "서울특별시"),
-        ("हिन्दी", "हिन्दी".replace("\u094d", "")),
+        ("हिन्दी", "हिन्दी"),
         ("東京タワー", "東京タワー"),
         ("“…”", ""),
     ],

@@ -1,0 +1,1 @@
+"""Passages, their vectors, terms and phrases in compact arrays, changed one passage at a time."""

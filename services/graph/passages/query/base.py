@@ -1,0 +1,114 @@
+"""How well each passage answers the question by itself."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from services.graph.passages.index.arrays import Bools, Floats, Ints
+from services.graph.passages.index.index import PassageIndex
+from services.graph.passages.query import constants
+from services.graph.passages.query.question import Question
+
+
+@dataclass(frozen=True, slots=True)
+class Base:
+    """Scores of every slot; those of passages that may not be found are -inf."""
+
+    passage: Floats
+    """Product of the passage's vector with the question's."""
+    semantic: Floats
+    """Half of that, half of the best sentence."""
+    lexical: Floats
+    named: Floats
+    score: Floats
+    """s1, the sum."""
+    cover: Floats
+    """terms × slots: how far each passage has each of the question's terms, 0 to 1, times the term's share of idf."""
+    best: Ints
+    """Slots by score, as many as an answer may need."""
+    naming: Bools
+    """Whether a phrase of the question names the passage."""
+
+
+def score(index: PassageIndex, question: Question, within: Bools | None, k: int) -> Base:
+    """`within`: the slots that may be found; None: all. `k`: how many are asked for."""
+    may = index.alive if within is None else index.alive & within
+    passage = index.first_pass(question.vector)
+    cover, lexical = _lexical(index, question)
+    named, naming = _named(index, question)
+    plain = constants.LEXICAL * lexical + named
+    score = np.where(may, passage + plain, -np.inf).astype(np.float32)
+    semantic = passage.copy()
+    looked = best_of(score, constants.SENTENCES)
+    semantic[looked] = 0.5 * passage[looked] + 0.5 * best_sentence(index, looked, question.vector, passage[looked])
+    score[looked] = semantic[looked] + plain[looked]
+    # What has no sentences looked at comes behind what has: those are the worse ones by all else.
+    rest = np.ones(len(score), np.bool_)
+    rest[looked] = False
+    floor = float(score[looked].min()) if len(looked) else 0.0
+    score[rest] = np.minimum(score[rest], floor)
+    semantic = np.where(may, semantic, -np.inf).astype(np.float32)
+    best = best_of(score, max(k, constants.POOL) + constants.MARGIN)
+    return Base(passage, semantic, lexical, named, score, cover, best[ranked(index, score[best], best)], naming)
+
+
+def best_of(scores: Floats, count: int) -> Ints:
+    """The slots of the best scores, in no order; none that is -inf."""
+    if len(scores) > count:
+        chosen = np.argpartition(-scores, count - 1)[:count]
+        # All that are equal to the last one, so that it does not depend on the order of slots which of them is in.
+        chosen = np.flatnonzero(scores >= scores[chosen].min() - constants.ROUNDING)
+    else:
+        chosen = np.arange(len(scores))
+    return np.asarray(chosen[scores[chosen] > -np.inf], np.int64)
+
+
+def ranked(index: PassageIndex, scores: Floats, slots: Ints) -> Ints:
+    """Places of `slots` by falling score; what is equal, but for rounding, by id."""
+    rounded = np.round(scores.astype(np.float64), 5)
+    order = np.argsort(-rounded, kind="stable")
+    again = rounded[order]
+    ties = np.flatnonzero(again[1:] == again[:-1])
+    if not len(ties):
+        return np.asarray(order, np.int64)
+    ids = [index.id(int(slot)) for slot in slots]
+    return np.array(sorted(range(len(slots)), key=lambda place: (-rounded[place], ids[place])), np.int64)
+
+
+def best_sentence(index: PassageIndex, slots: Ints, vector: Floats, default: Floats) -> Floats:
+    """The best product of a sentence of each passage with a vector; `default` for passages without sentences."""
+    rows, owners = index.sentences(slots)
+    return best_by_owner(index.sentence_products(rows, vector), owners, default)
+
+
+def best_by_owner(values: Floats, owners: Ints, default: Floats) -> Floats:
+    """The largest value of each owner; `owners` rises."""
+    best = default.copy()
+    if len(owners):
+        starts = np.flatnonzero(np.concatenate([[True], owners[1:] != owners[:-1]]))
+        best[owners[starts]] = np.maximum.reduceat(values, starts)
+    return best
+
+
+def _lexical(index: PassageIndex, question: Question) -> tuple[Floats, Floats]:
+    """BM25 over different terms, with each term's part."""
+    cover = np.zeros((len(question.terms), len(index.alive)), np.float32)
+    lexical = np.zeros(len(index.alive), np.float32)
+    if len(question.terms):
+        slots, owners, counts = index.lexicon.postings(question.terms, index.alive)
+        lengths = index.lengths[slots]
+        norm = constants.K1 * (1 - constants.B + constants.B * lengths)
+        saturated = counts * (constants.K1 + 1) / (counts + norm)
+        share = (question.idf / question.weight)[owners]
+        lexical += np.bincount(slots, saturated * share, minlength=len(lexical)).astype(np.float32)
+        cover[owners, slots] = np.minimum(saturated, 1) * share
+    return cover, lexical
+
+
+def _named(index: PassageIndex, question: Question) -> tuple[Floats, Bools]:
+    named = np.zeros(len(index.alive), np.float32)
+    mentions = index.phrases.of_phrases(question.phrases, index.alive)
+    mentions = mentions.where(mentions.weight > 0)
+    value = constants.NAMED * mentions.weight * index.bridging.rarity(mentions.phrase)
+    np.add.at(named, mentions.slot, value)
+    return named, named > 0

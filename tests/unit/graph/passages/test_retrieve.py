@@ -1,0 +1,131 @@
+"""What is found, over which phrase, with which evidence; and what happens when time is short."""
+
+import itertools
+
+import numpy as np
+
+from services.graph.passages.index.index import PassageIndex
+from services.graph.passages.passage import Passage
+from services.graph.passages.query.evidence import occurrences
+from services.graph.passages.query.retrieve import NO_TIME, retrieve
+from tests.support.passages import ask, blind, embed, index_of, passage
+
+_FILLER = [
+    passage(f"f{place}", f"Meadow {place}", f"In meadow {place} cows eat grass. The grass there is {colour}.")
+    for place, colour in enumerate(["green", "brown", "tall", "wet", "dry", "short"] * 6)
+]
+
+
+def test_the_second_hop_is_found_over_a_name() -> None:
+    index = index_of(
+        [
+            passage("author", "The Silent Harbour", "The Silent Harbour is a novel. It was written by Mira Oduya."),
+            passage("birth", "Mira Oduya", "Mira Oduya grew up in Karvel. She studied law."),
+            passage("other", "Loud Rivers", "Loud Rivers is a novel. It was written by Tom Pell."),
+            *_FILLER,
+        ]
+    )
+    question = "Where did the person who wrote The Silent Harbour grow up?"
+    answer = ask(index, question)
+    assert {hit.id for hit in answer.hits[:2]} == {"author", "birth"}
+    second = next(hit for hit in answer.hits if hit.id == "birth")
+    assert second.bridge is not None
+    assert (second.bridge.anchor, second.bridge.phrase) == ("author", "mira oduya")
+    text = "The Silent Harbour is a novel. It was written by Mira Oduya."
+    assert [text[start:end] for start, end in occurrences(text, second.bridge.phrase)] == ["Mira Oduya"]
+    assert second.sentence == (0, 29)
+    assert answer.phrases == ("the silent harbour",)
+    assert {entity for entity, _ in answer.entities[:2]} == {"the silent harbour", "mira oduya"}
+    first = next(hit for hit in answer.hits if hit.id == "author")
+    assert first.names == ("the silent harbour",)
+    assert first.bridge is None
+    assert [hit.score for hit in answer.hits] == sorted((hit.score for hit in answer.hits), reverse=True)
+    assert set(answer.milliseconds) == {"question", "base", "walk", "paths", "choice", "evidence"}
+    assert set(second.scores) == {"semantic", "lexical", "named", "walked", "path"}
+
+
+def test_korean_names_are_found_behind_their_particles_and_without_a_model() -> None:
+    def korean(id: str, text: str) -> Passage:
+        return passage(id, "", text, blind)
+
+    index = index_of(
+        [
+            korean("book", "별빛항구는 소설이다. 작가는 오다연이다."),
+            korean("birth", "오다연은 하늘마을에서 자랐다. 오다연의 직업은 변호사였다."),
+            korean("village", "하늘마을의 인구는 적다. 하늘마을에 강이 흐른다."),
+            *[korean(f"k{n}", f"초원에서 소가 풀을 먹는다. 번호 {n}번.") for n in range(30)],
+        ],
+        blind,
+    )
+    answer = ask(index, "별빛항구를 쓴 사람의 고향은?", embed=blind)
+    assert {hit.id for hit in answer.hits[:2]} == {"book", "birth"}
+    second = next(hit for hit in answer.hits if hit.id == "birth")
+    assert second.bridge is not None
+    assert (second.bridge.anchor, second.bridge.phrase) == ("book", "오다연")
+    assert occurrences("작가는 오다연이다.", "오다연") == [(4, 7)]
+
+
+def test_names_without_capitals_are_found_by_being_shared() -> None:
+    index = index_of(
+        [
+            passage("a", "", "i read silent harbour last week, mira oduya wrote it"),
+            passage("b", "", "mira oduya grew up in karvel"),
+            *[passage(f"c{n}", "", f"so we talked about lunch number {n} for a while") for n in range(30)],
+        ]
+    )
+    answer = ask(index, "where is the one who wrote silent harbour from")
+    assert {hit.id for hit in answer.hits[:2]} == {"a", "b"}
+    assert index.wanted(10) == []
+    leading = {index.phrases.text(phrase) for phrase in range(len(index.phrases)) if _leads(index, phrase)}
+    assert leading == {"mira oduya"}
+
+
+def test_japanese_names_are_found_inside_of_running_text() -> None:
+    index = index_of(
+        [
+            passage("a", "", "静港記は小田谷美羅の小説である。"),
+            passage("b", "", "小田谷美羅は空村で育った。"),
+            *[passage(f"c{n}", "", f"牧場で牛が草を食べる。番号{n}。") for n in range(30)],
+        ]
+    )
+    answer = ask(index, "静港記の作者はどこで育ったか")
+    found = {hit.id: hit for hit in answer.hits}
+    assert "b" in found
+    assert occurrences("小田谷美羅は空村で育った。", "小田谷美羅") == [(0, 5)]
+
+
+def test_only_some_passages_may_be_found() -> None:
+    index = index_of(
+        [
+            passage("a", "Silent Harbour", "Silent Harbour was written by Mira Oduya."),
+            passage("b", "Mira Oduya", "Mira Oduya grew up in Karvel."),
+            *_FILLER,
+        ]
+    )
+    question = "Where did the writer of Silent Harbour grow up?"
+    answer = retrieve(index, question, embed([question])[0], 5, only={"b", "f1", "f2", "gone"})
+    assert {hit.id for hit in answer.hits} == {"b", "f1", "f2"}
+    assert all(hit.bridge is None or hit.bridge.anchor != "a" for hit in answer.hits)
+
+
+def test_with_no_time_left_the_base_ranking_is_the_answer() -> None:
+    index = index_of([passage("a", "Silent Harbour", "Silent Harbour is a novel."), *_FILLER])
+    question = "What is Silent Harbour?"
+    for stages in range(1, 5):
+        ticks = itertools.count()
+        answer = retrieve(index, question, embed([question])[0], 3, deadline=stages, now=lambda: float(next(ticks)))  # noqa: B023
+        assert answer.hits[0].id == "a"
+        assert answer.degraded == NO_TIME
+        assert len(answer.hits) == 3
+        assert all(hit.bridge is None for hit in answer.hits)
+
+
+def test_questions_of_any_kind_are_answered() -> None:
+    index = index_of([passage("a", "", "One."), passage("b", "", "")])
+    for question in ["?", "  ", "the of", "1984", "a" * 5000, "x " * 4000, "\U0001f600", "東" * 300]:
+        assert len(ask(index, question).hits) == 2
+    assert ask(index_of([]), "Who?").hits == []
+
+
+def _leads(index: PassageIndex, phrase: int) -> bool:
+    return bool(index.bridging.bridges(np.array([phrase]))[0])
