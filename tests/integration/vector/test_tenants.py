@@ -19,6 +19,7 @@ from pergola.vector.v1 import (
     embedding_pb2,
     job_pb2,
     point_pb2,
+    selection_pb2,
 )
 from services.vector.stores.database.connections import Database
 from tests.stacks import Stores
@@ -109,6 +110,31 @@ async def test_what_another_tenant_has_does_not_exist(house: House) -> None:
         point_pb2.GetPointsRequest(collection="shared-name", ids=[point.point.id]), metadata=them.metadata
     )
     assert list(reply.missing) == [point.point.id]
+
+
+async def test_points_of_another_tenant_are_out_of_reach(house: House) -> None:
+    """Neither in a collection of one's own of the same name, nor with a role that only reads."""
+    name, vector = "points-of-two", point_pb2.Vector(values=[1, 0])
+    upsert = point_pb2.UpsertPointsRequest(collection=name, points=[point_pb2.NewPoint(id="same", vector=vector)])
+    for one in (house.acme, house.globex):
+        await one.create(name, dimension=2)
+        await one.points.UpsertPoints(upsert, metadata=one.metadata)
+    writes = (
+        ("UpsertPoints", upsert),
+        ("SetPayload", selection_pb2.SetPayloadRequest(collection=name, ids=["same"], delete_keys=["a"])),
+        ("DeletePoints", selection_pb2.DeletePointsRequest(collection=name, ids=["same"])),
+    )
+    for method, request in writes:
+        with pytest.raises(grpc.RpcError) as caught:
+            await getattr(house.visitor.points, method)(request, metadata=house.visitor.metadata)
+        assert status(caught.value) == ("PERMISSION_DENIED", "ROLE_REQUIRED")
+        await getattr(house.globex.points, method)(request, metadata=house.globex.metadata)
+    counted = selection_pb2.CountPointsRequest(collection=name)
+    scroll = point_pb2.ScrollPointsRequest(collection=name)
+    for one, there in ((house.acme, ["same"]), (house.visitor, ["same"]), (house.globex, [])):
+        assert (await one.points.CountPoints(counted, metadata=one.metadata)).count == len(there)
+        call = one.points.ScrollPoints(scroll, metadata=one.metadata)
+        assert [each.id async for message in call for each in message.points] == there
 
 
 async def test_the_name_of_a_foreign_tenant_is_refused(house: House) -> None:
