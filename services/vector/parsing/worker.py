@@ -3,6 +3,7 @@
 It ends when its standard input does, also in the middle of a task.
 """
 
+import contextlib
 import encodings
 import importlib
 import os
@@ -60,10 +61,15 @@ def _warm() -> None:
     # Loads the detector's tables and its language statistics.
     decode.decode("Größe, Maß und Übermut: ein Beispiel für die Erkennung der Kodierung.".encode("cp1252"))
     for name in _LATER:
-        importlib.import_module(name)
+        # `uu` is gone since Python 3.13.
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
-_LATER: Final = ("email.message", "email.feedparser", "email.charset", "email.iterators", "linecache", "unicodedata")
+_LATER: Final = (
+    "email.base64mime", "email.charset", "email.feedparser", "email.iterators", "email.message", "email.parser",
+    "email.quoprimime", "quopri", "unicodedata", "uu",
+)  # fmt: skip
 
 
 def _receive(tasks: "queue.SimpleQueue[Work]") -> None:

@@ -5,7 +5,6 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from statistics import median
 from typing import Final
 
 from services.vector.parsing.model import Kind
@@ -18,6 +17,8 @@ _LONGEST_HEADING: Final = 160
 _MOST_LEVELS: Final = 4
 _PITCH: Final = 1.35
 """Times the usual distance between lines, from which a new paragraph begins."""
+_SPACINGS: Final = (0.8, 3.0)
+"""From one line to the next one of a paragraph, in heights of a line: less is the same line, more is another block."""
 _ITEM: Final = re.compile(r"(?:[•▪‣◦●○■□–*-]|\(?(?:\d{1,3}|[a-zA-Z])[.)])\s+\S")
 _ENDS: Final = re.compile(r"[.!?:。！？…][\"'”’)\]]*$")
 _LETTER: Final = re.compile(r"[^\W\d_]{2}")
@@ -67,13 +68,16 @@ def build(pages: Sequence[Sequence[Line]], outline: Sequence[Entry], builder: Bu
     entries: dict[int, list[Entry]] = {}
     for entry in outline:
         entries.setdefault(entry.page, []).append(entry)
+    spacing = _spacing(pages)
     for number, lines in enumerate(pages):
         builder.page = number + 1
-        _page(lines, levels, entries.get(number, []), builder)
+        _page(lines, levels, spacing, entries.get(number, []), builder)
 
 
-def _page(lines: Sequence[Line], levels: dict[float, int], entries: list[Entry], builder: Builder) -> None:
-    pieces = list(_pieces(lines, levels, {squeeze(entry.title).casefold() for entry in entries}))
+def _page(
+    lines: Sequence[Line], levels: dict[float, int], spacing: float, entries: list[Entry], builder: Builder
+) -> None:
+    pieces = list(_pieces(lines, levels, spacing, {squeeze(entry.title).casefold() for entry in entries}))
     shown = {_text(piece.lines).casefold() for piece in pieces if piece.kind == "heading"}
     pending = list(entries)
     # What the outline names and the page does not show in these words begins where its page begins.
@@ -122,10 +126,9 @@ def _levels(pages: Sequence[Sequence[Line]]) -> dict[float, int]:
     return {height: min(place, _MOST_LEVELS) for place, height in enumerate(tall, 1)}
 
 
-def _pieces(lines: Sequence[Line], levels: dict[float, int], titles: set[str]) -> Iterator[_Piece]:
+def _pieces(lines: Sequence[Line], levels: dict[float, int], spacing: float, titles: set[str]) -> Iterator[_Piece]:
     """A page's lines as blocks."""
     rows = _rows(lines)
-    pitch = _usual_pitch(lines)
     held: _Piece | None = None
     for place, row in enumerate(rows):
         beside = len(row) > 1
@@ -140,7 +143,7 @@ def _pieces(lines: Sequence[Line], levels: dict[float, int], titles: set[str]) -
         line = row[0] if not beside else _merged(row)
         level = _level(line, levels)
         named = not level and squeeze(line.text).casefold() in titles
-        if held is not None and not named and _continues(held, line, level, pitch):
+        if held is not None and not named and _continues(held, line, level, spacing):
             held.lines.append(line)
             continue
         if held is not None:
@@ -173,9 +176,16 @@ def _merged(row: Sequence[Line]) -> Line:
     return Line(" ".join(line.text for line in row), first.left, last.right, first.top, first.bottom)
 
 
-def _usual_pitch(lines: Sequence[Line]) -> float:
-    steps = [above.bottom - below.bottom for above, below in pairwise(lines) if 0 < above.bottom - below.bottom < 100]
-    return median(steps) if steps else 0.0
+def _spacing(pages: Sequence[Sequence[Line]]) -> float:
+    """From one line to the next, in heights of a line, as it is in most of the text."""
+    found: Counter[float] = Counter()
+    for lines in pages:
+        for above, below in pairwise(lines):
+            step = (above.bottom - below.bottom) / max(1.0, above.height)
+            if _SPACINGS[0] < step < _SPACINGS[1]:
+                # Long lines are prose; headings and tables have short ones.
+                found[round(step, 1)] += len(above.text)
+    return found.most_common(1)[0][0] if found else 1.2
 
 
 def _level(line: Line, levels: dict[float, int]) -> int:
@@ -184,7 +194,7 @@ def _level(line: Line, levels: dict[float, int]) -> int:
     return levels.get(line.height, 0)
 
 
-def _continues(held: _Piece, line: Line, level: int, pitch: float) -> bool:
+def _continues(held: _Piece, line: Line, level: int, spacing: float) -> bool:
     """Whether a line goes on with the block before it."""
     if held.kind == "table" or not held.lines:
         return False
@@ -195,7 +205,7 @@ def _continues(held: _Piece, line: Line, level: int, pitch: float) -> bool:
         return held.level > 0 and level == held.level and 0 < step < 2 * last.height
     if level or abs(line.height - last.height) > 0.15 * max(line.height, last.height):
         return False
-    if step <= 0 or step > max(_PITCH * pitch, last.height * 1.1) or _ITEM.match(line.text):
+    if step <= 0 or step > _PITCH * spacing * last.height or _ITEM.match(line.text):
         return False
     left = min(one.left for one in held.lines)
     indented = line.left > left + 0.8 * line.height and held.kind == "paragraph"

@@ -75,7 +75,7 @@ def is_binary(data: bytes) -> bool:
     sample = data[:_SAMPLE]
     if any(sample.startswith(mark) for mark, _ in _BOMS) or _wide(sample):
         return False
-    return b"\0" in sample or len(_CONTROL.findall(sample)) * 100 > len(sample)
+    return b"\0" in sample or len(_CONTROL.findall(sample)) * 100 > len(sample) + 800
 
 
 def _wide(data: bytes) -> str:
@@ -96,7 +96,7 @@ def _known(name: str) -> str:
     """Python's name for a declared encoding; what browsers read in place of Latin-1 and of KS X 1001."""
     try:
         known = codecs.lookup(name.strip().strip("\"'"))
-    except (LookupError, ValueError):
+    except (LookupError, ValueError, OSError):
         return ""
     # Python also has codecs that are no encodings, such as zlib and rot13.
     if not known._is_text_encoding or known.name in ("idna", "punycode", "unicode_escape", "raw_unicode_escape"):

@@ -149,7 +149,7 @@ def _is_table(head: str) -> bool:
             widths = {len(row) for row in csv.reader(rows, delimiter=separator)}
         except csv.Error:
             continue
-        # Two fields are also what a comma makes of a verse; prose has spaces behind its commas.
-        if len(rows) > 2 and len(widths) == 1 and widths != {1} and (widths != {2} or f"{separator} " not in head):
+        # A verse may have as many commas in every line; but it has spaces behind them.
+        if len(rows) > 2 and len(widths) == 1 and widths != {1} and f"{separator} " not in head:
             return True
     return False

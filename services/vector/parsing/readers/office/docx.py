@@ -25,6 +25,7 @@ class _Style:
     name: str = ""
     base: str = ""
     level: int | None = None
+    item: bool = False
 
 
 @dataclass(slots=True)
@@ -32,7 +33,7 @@ class _Paragraph:
     parts: list[str] = field(default_factory=list)
     style: str = ""
     level: int | None = None
-    item: bool = False
+    item: bool | None = None
 
 
 def read_docx(data: bytes, builder: Builder) -> None:
@@ -67,6 +68,8 @@ class _Styles:
             self._current.base = value(attributes)
         elif name == "outlineLvl":
             self._current.level = _outline(value(attributes))
+        elif name == "numId":
+            self._current.item = value(attributes) != "0"
 
     def end(self, name: str) -> None:
         if name == "style":
@@ -92,6 +95,15 @@ class _Styles:
                 return found.level
             style = found.base
         return 0
+
+    def item(self, style: str) -> bool:
+        """Whether paragraphs in this style are items of a list."""
+        for _ in range(16):
+            found = self._found.get(style)
+            if found is None or found.item:
+                return found is not None
+            style = found.base
+        return False
 
 
 class _Body:
@@ -180,8 +192,9 @@ class _Body:
         elif level > 0:
             self._builder.heading(level, text)
         elif level == 0:
-            kind: Kind = "item" if paragraph.item else "paragraph"
-            self._builder.prose(f"- {text.strip()}" if paragraph.item and text.strip() else text, kind)
+            item = self._styles.item(paragraph.style) if paragraph.item is None else paragraph.item
+            kind: Kind = "item" if item else "paragraph"
+            self._builder.prose(f"- {text.strip()}" if item and text.strip() else text, kind)
 
 
 def _outline(text: str) -> int:
