@@ -1,5 +1,6 @@
 """What a worker's process may not do, whatever a file makes its libraries do. Held by the kernel."""
 
+import contextlib
 import os
 import resource
 import sys
@@ -29,8 +30,10 @@ class Confinement:
         _hard(resource.RLIMIT_NOFILE, spare)
         _hard(resource.RLIMIT_FSIZE, 0)
         _hard(resource.RLIMIT_CORE, 0)
-        # It counts threads, too: they must have been started.
-        _hard(resource.RLIMIT_NPROC, 0)
+        # It counts threads, too: they must have been started. Not every system lets it be zero; a process that could be
+        # started could still open nothing.
+        with contextlib.suppress(OSError, ValueError):
+            _hard(resource.RLIMIT_NPROC, 0)
         self._base = self._address_space()
 
     def begin(self, limits: Limits) -> None:

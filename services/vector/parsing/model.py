@@ -68,7 +68,7 @@ class Limits(msgspec.Struct, frozen=True, kw_only=True):
     input_bytes: Positive = 100 * 1024 * 1024
     seconds: Annotated[float, Meta(gt=0)] = 60.0
     memory_bytes: Positive = 768 * 1024 * 1024
-    """On top of what an idle worker has (about 60 MB); it includes the file itself."""
+    """On top of what an idle worker has (about 50 MB); it includes the file itself."""
     text_chars: Positive = 16 * 1024 * 1024
     """Unicode code points of the flat text."""
     blocks: Positive = 200_000
