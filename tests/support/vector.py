@@ -26,7 +26,7 @@ from services.runtime.settings import load
 from services.runtime.start import serving
 from services.vector.assemble import assemble
 from services.vector.settings import VectorSettings
-from services.vector.stores.postgres import Database
+from services.vector.stores.database.connections import Database
 
 _numbers = itertools.count(1)
 

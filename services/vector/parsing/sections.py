@@ -3,9 +3,12 @@
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from services.providers.embedding.model import Span
-from services.vector.ingestion import markdown, sentences
+from services.vector.text import markdown, sentences
+
+if TYPE_CHECKING:
+    from services.providers.embedding.model import Span
 from services.vector.parsing.model import BY_LINE, Parsed
 
 
@@ -17,7 +20,7 @@ class Section:
     """The headings, outermost first."""
     page: int
     """From 1; 0: the format has none."""
-    spans: list[Span]
+    spans: "list[Span]"
     """Sentences, and lines of tables, records and code, in order, without white space around them."""
 
 

@@ -3,10 +3,10 @@
 import re
 from typing import Final
 
-from services.vector.ingestion import markdown
 from services.vector.parsing.model import ParseFailed, Reason
 from services.vector.parsing.reading.builder import Builder
 from services.vector.parsing.reading.decode import Decoded, decode
+from services.vector.text import markdown
 
 _GAP: Final = re.compile(r"\n[^\S\n]*+\n\s*")
 _ITEM: Final = re.compile(r"\s*(?:[-*+]|\d{1,9}[.)])\s")

@@ -1,7 +1,7 @@
 """How a parsed file reaches the chunker."""
 
-from services.vector.ingestion.chunking import _sections
 from services.vector.parsing.sections import page_at, sections
+from services.vector.text.chunking import _sections
 from tests.support import files
 from tests.support.parsing import read
 
