@@ -3,10 +3,12 @@
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import quote
 
 import aiohttp
 import pytest
 import pytest_asyncio
+from yarl import URL
 
 from tests.stacks import Suite
 from tests.support import files
@@ -66,6 +68,16 @@ async def test_a_file_comes_in_as_it_is_and_goes_again(http: aiohttp.ClientSessi
         assert (response.status, await response.json()) == (200, {"deleted_points": document["chunk_count"]})
     async with http.get(path) as response:
         assert (response.status, (await response.json())["error"]["reason"]) == (404, "DOCUMENT_NOT_FOUND")
+
+
+async def test_a_name_may_hold_any_character(http: aiohttp.ClientSession, base: str) -> None:
+    name = "notes/C# & 100%? [å] +1.txt"
+    path = f"{base}/{quote(name)}"
+    async with http.post(URL(path, encoded=True), data=b"Sharp.", headers={"content-type": "text/plain"}) as response:
+        job = await response.json()
+    assert (await ended(http, job["id"]))["status"] == "completed"
+    async with http.get(URL(path, encoded=True)) as response:
+        assert (await response.json())["id"] == name
 
 
 async def test_a_large_file_is_streamed_whatever_its_type_and_whether_its_length_is_announced(
