@@ -26,6 +26,8 @@ class HttpBinding:
     """`GET`, `POST`, …"""
     template: str
     """The path as the contract writes it: `/api/collections/{collection}`."""
+    raw: bool = False
+    """Whether the body is a file as it is, whatever its type: a client stream of `google.api.HttpBody`."""
     unwrapped: str = ""
     """The one field of the response that is the JSON answer (`response_body`); empty: the whole response."""
 
@@ -128,10 +130,18 @@ def _bindings(method: descriptor_pb2.MethodDescriptorProto, messages: _Messages)
         if kind is None:
             continue
         unwrapped = _take_response_body(method, rule, messages)
+        raw = _is_raw(method, rule, messages)
         if kind == "custom":
-            yield HttpBinding(rule.custom.kind, rule.custom.path, unwrapped)
+            yield HttpBinding(rule.custom.kind, rule.custom.path, raw, unwrapped)
         else:
-            yield HttpBinding(kind.upper(), getattr(rule, kind), unwrapped)
+            yield HttpBinding(kind.upper(), getattr(rule, kind), raw, unwrapped)
+
+
+def _is_raw(method: descriptor_pb2.MethodDescriptorProto, rule: http_pb2.HttpRule, messages: _Messages) -> bool:
+    if not method.client_streaming:
+        return False
+    fields = messages[method.input_type].field
+    return any(field.name == rule.body and field.type_name == _HTTP_BODY for field in fields)
 
 
 def _take_response_body(

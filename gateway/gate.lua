@@ -55,7 +55,13 @@ local function body_refused(handle, headers, context)
   if context:get("face") == nil then
     return nil
   end
-  if media_type(headers) ~= "application/json" then
+  local kind = media_type(headers)
+  if context:get("any_body") then
+    if kind ~= nil and kind:match("^multipart/") then
+      return 415, "Send the file itself, not a form: curl --data-binary @FILE -H 'content-type: application/octet-stream' " ..
+        "URL, with the document's name at the end of the URL."
+    end
+  elseif kind ~= "application/json" then
     if has_body(handle, headers) then
       return 415, "Send the body as JSON, with the header content-type: application/json."
     end

@@ -28,10 +28,12 @@ class Route:
     """Envoy's `RouteMatch`."""
     cluster: str
     gate: Mapping[str, Any]
-    """What gate.lua reads: door, face, methods, answer, deadlines, body limit."""
+    """What gate.lua reads: door, face, methods, answer, deadlines, body limit, any_body."""
     streaming: bool = False
     open_ended: bool = False
     transcoded: bool = False
+    raw: bool = False
+    """A file as its body, which is streamed: nothing in the gateway collects it."""
     upgrade: bool = False
 
 
@@ -73,7 +75,7 @@ def table(methods: Sequence[Method], settings: GatewaySettings) -> list[Route]:
         Route("/ws/chat", {"path": "/ws/chat"}, "edge", {"door": "websocket", "methods": "GET"}, upgrade=True),
         *(_grpc(method, deadlines) for method in methods),
         *_grpc_fallbacks(methods, settings),
-        *(route for method in methods for route in _rest(method, deadlines, settings.max_body_bytes)),
+        *(route for method in methods for route in _rest(method, deadlines, settings)),
         *_other_methods(methods),
         Route("unknown /v1", {"path_separated_prefix": "/v1"}, "nowhere", {"door": "openai", "answer": 404}),
         Route("unknown", {"prefix": "/"}, "nowhere", {"door": "api", "answer": 404}),
@@ -124,7 +126,7 @@ def _grpc_fallbacks(methods: Sequence[Method], settings: GatewaySettings) -> Ite
         )
 
 
-def _rest(method: Method, deadlines: _Deadlines, body_limit: int) -> Iterator[Route]:
+def _rest(method: Method, deadlines: _Deadlines, settings: GatewaySettings) -> Iterator[Route]:
     for binding in method.bindings:
         face = _face(binding.template)
         yield Route(
@@ -139,13 +141,15 @@ def _rest(method: Method, deadlines: _Deadlines, body_limit: int) -> Iterator[Ro
                 "door": face,
                 "face": face,
                 "methods": binding.verb,
-                "body_limit": body_limit,
+                "body_limit": settings.max_upload_bytes if binding.raw else settings.max_body_bytes,
+                **({"any_body": True} if binding.raw else {}),
                 **({"unwrap": binding.unwrapped} if binding.unwrapped else {}),
                 **deadlines.gate(method),
             },
             streaming=method.server_streaming,
             open_ended=method.open_ended,
             transcoded=True,
+            raw=binding.raw,
         )
 
 

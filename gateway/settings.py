@@ -99,6 +99,14 @@ class GatewaySettings(Settings, frozen=True, kw_only=True):
     max_body_bytes: Annotated[int, Meta(ge=1024, le=2**30, description="Largest request body on /api and /v1.")] = (
         16 * 2**20
     )
+    max_upload_bytes: Annotated[
+        int,
+        Meta(
+            ge=1024,
+            le=2**30,
+            description="Largest file on the routes that take one as their body; the service has a limit of its own.",
+        ),
+    ] = 100 * 2**20
     max_response_bytes: Annotated[
         int, Meta(ge=1024, le=2**30, description="Largest response of a unary call on /api and /v1.")
     ] = 64 * 2**20

@@ -24,6 +24,7 @@ from services.runtime.errors import StoreUnavailable
 from services.runtime.settings import SettingsError
 from services.runtime.start import Runtime, Servicer
 from services.vector.collections import Catalogue, Collections
+from services.vector.documents import StoredDocuments
 from services.vector.embedding import Embedder
 from services.vector.feed import Feed
 from services.vector.handlers.changes import POLICIES as CHANGE_POLICIES
@@ -36,11 +37,15 @@ from services.vector.handlers.jobs import JobHandlers
 from services.vector.handlers.points import POLICIES as POINT_POLICIES
 from services.vector.handlers.points import PointHandlers
 from services.vector.ingestion.documents import Documents
+from services.vector.ingestion.files import Files
 from services.vector.ingestion.ingest import Ingestion
+from services.vector.ingestion.uploads import Uploads
 from services.vector.ingestion.worker import Rules, Worker
 from services.vector.jobs import Jobs
 from services.vector.maintenance import Maintenance
 from services.vector.meters import Meters
+from services.vector.parsing.model import Limits
+from services.vector.parsing.pool import ParserPool
 from services.vector.peers.cache import EmbeddingCache
 from services.vector.points.edits import Edits
 from services.vector.points.scroll import Scroll
@@ -83,10 +88,27 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
         embedder = Embedder(models, cache, meters)
         collections = Collections(database, hints, catalogue, models, settings.vector_storage)
         documents = Documents(database, hints, collections, settings.job_retention_days)
+        uploads = Uploads(database, hints, most_bytes=settings.max_upload_bytes, keep_days=settings.job_retention_days)
         jobs = Jobs(database, hints, poll=settings.poll_seconds, heartbeat=settings.heartbeat_seconds)
         feed = Feed(database, hints, catalogue, poll=settings.poll_seconds, heartbeat=settings.heartbeat_seconds)
         search = Search(database, catalogue, embedder)
         edits = Edits(database, hints, catalogue, embedder)
+
+        # One file at a time a worker. Closed after the workers have ended, which stops what they parse.
+        pool = await stack.enter_async_context(ParserPool(max(1, settings.workers)))
+        limits = Limits(
+            input_bytes=settings.max_upload_bytes,
+            seconds=settings.parse_seconds,
+            memory_bytes=settings.parse_memory_mb * 2**20,
+        )
+        ingestion = Ingestion(
+            database,
+            embedder,
+            Files(database, pool, limits),
+            meters,
+            chunk_tokens=settings.chunk_tokens,
+            overlap_tokens=settings.chunk_overlap_tokens,
+        )
 
         # Ended before the database is closed, so that workers can give their jobs back.
         tasks: list[asyncio.Task[None]] = []
@@ -94,7 +116,7 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
         tasks.append(runtime.spawn(hints.run_listener(), "listener"))
         tasks.append(runtime.spawn(hints.run_sender(), "hints"))
         tasks.append(runtime.spawn(Maintenance(database, hints, settings.delta_rows).run(), "maintenance"))
-        tasks.extend(_workers(settings, runtime, database, hints, embedder, meters))
+        tasks.extend(_workers(settings, runtime, database, hints, ingestion, meters))
 
         yield [
             Servicer(
@@ -110,7 +132,7 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
             ),
             Servicer(
                 _PACKAGE + "DocumentService",
-                DocumentHandlers(documents),
+                DocumentHandlers(documents, uploads, StoredDocuments(database, hints)),
                 document_pb2_grpc.add_DocumentServiceServicer_to_server,
             ),
             Servicer(
@@ -175,12 +197,9 @@ def _workers(
     runtime: Runtime[VectorSettings],
     database: Database,
     hints: Hints,
-    embedder: Embedder,
+    ingestion: Ingestion,
     meters: Meters,
 ) -> list[asyncio.Task[None]]:
-    ingestion = Ingestion(
-        database, embedder, meters, chunk_tokens=settings.chunk_tokens, overlap_tokens=settings.chunk_overlap_tokens
-    )
     rules = Rules(
         lease=settings.job_lease_seconds,
         attempts=settings.job_attempts,

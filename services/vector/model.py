@@ -45,7 +45,7 @@ class Counts(msgspec.Struct, frozen=True):
 
 
 class Chunk(msgspec.Struct, frozen=True, kw_only=True):
-    """Where a point stands in its document; offsets in code points of the document's text."""
+    """Where a point stands in its document; offsets in code points of the document's text. `page` 0: it has none."""
 
     document: str
     title: str
@@ -54,6 +54,7 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     heading_path: tuple[str, ...]
     start: int
     end: int
+    page: int = 0
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +93,33 @@ class NewDocument(msgspec.Struct, frozen=True, kw_only=True):
     format: Format
     text: str
     metadata: dict[str, Any]
+
+
+class NewFile(msgspec.Struct, frozen=True, kw_only=True):
+    """An uploaded file as it was accepted: its bytes are stored. `title` empty: the file's own."""
+
+    upload_id: str
+    id: str
+    title: str
+    media_type: str
+    size: int
+    sha256: bytes
+    metadata: dict[str, Any]
+
+
+class StoredDocument(msgspec.Struct, frozen=True, kw_only=True):
+    """A document whose chunks are points. `text`: the part that was asked for."""
+
+    id: str
+    title: str
+    format: str
+    metadata: dict[str, Any]
+    chunks: int
+    length: int
+    """Of the whole text, in code points."""
+    created: datetime
+    updated: datetime
+    text: str | None = None
 
 
 class Progress(msgspec.Struct, frozen=True):

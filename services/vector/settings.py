@@ -85,6 +85,17 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
         int, Meta(ge=0, le=4096, description="Tokens of whole sentences that a passage repeats from the one before.")
     ] = 32
 
+    max_upload_bytes: Annotated[
+        int, Meta(ge=1024, le=2**30, description="Largest uploaded file; the gateway has a limit of its own.")
+    ] = 100 * 2**20
+    parse_seconds: Annotated[
+        float, Meta(gt=0, le=3600, description="Longest time for parsing one uploaded file; then its parser is killed.")
+    ] = 60.0
+    parse_memory_mb: Annotated[
+        int,
+        Meta(ge=64, le=2**16, description="Memory in MiB that parsing one uploaded file may take, the file included."),
+    ] = 768
+
     workers: Annotated[
         int, Meta(ge=0, le=64, description="Jobs this process works on at once; 0: it accepts jobs, others do them.")
     ] = 2

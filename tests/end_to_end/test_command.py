@@ -17,6 +17,7 @@ from pergola import Pergola, translated
 from pergola.vector.v1 import collection_pb2, collection_pb2_grpc
 from tests import bounds
 from tests.stacks import Suite
+from tests.support import files
 
 FACTS = {
     "plants/wisteria.md": "# Wisteria\n\nWisteria sinensis climbs anticlockwise. It was brought to England in 1816.\n",
@@ -120,6 +121,23 @@ def test_bad_files_are_named_and_the_good_ones_go_in(command: Command, suite: Su
     assert "latin.txt: is not UTF-8 text (byte 3)" in err
     assert "missing.md: there is no such file or folder" in err
     assert "the path is empty" in err
+
+
+def test_files_go_in_as_they_are(command: Command, suite: Suite, tmp_path: Path) -> None:
+    (tmp_path / "report.pdf").write_bytes(files.pdf())
+    (tmp_path / "page.html").write_text("<h1>Clematis</h1><p>Clematis likes its roots in the shade.</p>")
+    (tmp_path / "note.md").write_text("# Roof\n\nNo roof today.")
+    code, out, err = command.run("ingest", str(tmp_path), "--collection", "files")
+    assert (code, out[:37]) == (0, "3 documents searchable in 'files'; 6 "), err
+    (tmp_path / "locked.pdf").write_bytes(files.pdf(password="secret"))
+    code, out, err = command.run("ingest", str(tmp_path), "--collection", "files")
+    with Pergola(suite.gateway) as client:
+        found = client.search("what grows on the second page", collection="files", k=1).items[0]
+        delete(client, "files")
+    assert code == 1
+    assert out.startswith("3 documents searchable in 'files', 3 of them unchanged, 1 failed; 0 new")
+    assert "(ENCRYPTED)" in err
+    assert found.document.endswith("report.pdf")
 
 
 @pytest.mark.parametrize("mode", ["hybrid", "dense", "lexical", "graph"])

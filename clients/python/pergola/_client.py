@@ -4,15 +4,14 @@ import contextlib
 import os
 import time
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import grpc
 
-from pergola import _address, _channels, _passages, _status
+from pergola import _address, _channels, _documents, _passages, _status
 from pergola._errors import (
     AlreadyExists,
-    InvalidArgument,
     NotFound,
     NotReachable,
     Unavailable,
@@ -41,8 +40,6 @@ T = TypeVar("T")
 
 ENDED: Final = frozenset({"completed", "failed", "cancelled"})
 """States in which a job stays."""
-_BATCH_DOCUMENTS: Final = 1000
-_BATCH_BYTES: Final = 8 * 1024 * 1024
 _PAGE: Final = 200
 _PASSING: Final = frozenset({"STORE_UNAVAILABLE", "PEER_UNAVAILABLE", "DRAINING", "UNAVAILABLE"})
 """Reasons that may be gone a moment later. The last one: Envoy's own answer, which has no better one."""
@@ -106,18 +103,40 @@ class Pergola:
 
     def ingest_batches(self, documents: Iterable[str | Document], *, collection: str = "docs") -> Iterator[Job]:
         """`ingest` bit by bit: reads on from `documents` only as the jobs are taken."""
-        for batch in _batches(documents):
-            # The id makes both repetitions below harmless.
+        for batch in _documents.batches(documents):
+            # The id makes repetitions harmless.
             request = document_pb2.IngestDocumentsRequest(
                 collection=collection, documents=batch, request_id=uuid.uuid4().hex
             )
-            try:
-                yield self._again(self._documents.IngestDocuments, request).job
-            except NotFound as error:
-                if error.reason != "COLLECTION_NOT_FOUND":
-                    raise
-                self._create(collection)
-                yield self._again(self._documents.IngestDocuments, request).job
+            yield self._into(collection, self._documents.IngestDocuments, request).job
+
+    def upload(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        name: str = "",
+        collection: str = "docs",
+        title: str = "",
+        metadata: Mapping[str, Any] | None = None,
+    ) -> Job:
+        """Hands a file in as it is (PDF, DOCX, HTML, …; see docs/parsing.md), and returns the job that parses it.
+
+        name: the document's id; empty: `path` as given. Creates the collection as `ingest` does. Raises OSError when
+        the file can't be read.
+        """
+        file = _documents.File(path, name or os.fspath(path), collection, title, metadata or {}, uuid.uuid4().hex)
+        job: Job = self._into(collection, lambda one: self._documents.UploadDocument(one.requests()), file).job
+        return job
+
+    def _into(self, collection: str, call: Callable[[Any], Any], request: object) -> Any:
+        """Makes a call that needs the collection, which is created when it is missing."""
+        try:
+            return self._again(call, request)
+        except NotFound as error:
+            if error.reason != "COLLECTION_NOT_FOUND":
+                raise
+        self._create(collection)
+        return self._again(call, request)
 
     def _create(self, collection: str) -> None:
         wanted = collection_pb2.Collection(name=collection, graph=True)
@@ -258,25 +277,6 @@ class Pergola:
         time.sleep(_PAUSE_SECONDS)
         with self._translated():
             return call(request)
-
-
-def _batches(documents: Iterable[str | Document]) -> Iterator[list[Document]]:
-    batch: list[Document] = []
-    size = 0
-    for document in documents:
-        one = Document(text=document) if isinstance(document, str) else document
-        if not one.text:
-            raise InvalidArgument(
-                f"the document {one.id!r} is empty" if one.id else "a document is empty", code="INVALID_ARGUMENT"
-            )
-        cost = one.ByteSize()
-        if batch and (len(batch) == _BATCH_DOCUMENTS or size + cost > _BATCH_BYTES):
-            yield batch
-            batch, size = [], 0
-        batch.append(one)
-        size += cost
-    if batch:
-        yield batch
 
 
 def _in_band(error: chat_pb2.ChatError) -> Exception:

@@ -4,14 +4,14 @@
     ├── InvalidArgument 400 ─── InvalidPageToken, InvalidVector, DimensionMismatch, InvalidCypher
     ├── Unauthenticated 401
     ├── PermissionDenied 403 ── RoleRequired, TenantForbidden, CypherReadOnly
-    ├── NotFound 404 ────────── CollectionNotFound, JobNotFound, ModelNotFound
+    ├── NotFound 404 ────────── CollectionNotFound, DocumentNotFound, JobNotFound, ModelNotFound
     ├── AlreadyExists 409 ───── CollectionExists, RequestIdReused
     ├── FailedPrecondition 409  CypherNeedsIsolation, CursorMismatch
     ├── Aborted 409
     ├── ResourceExhausted 429 ─ RateLimited, TooManyRows, PayloadTooLarge 413 ── ValueTooLarge
     ├── DeadlineExceeded 504
     ├── Cancelled 499
-    ├── Unavailable 503 ─────── StoreUnavailable, PeerUnavailable, Draining
+    ├── Unavailable 503 ─────── StoreUnavailable, PeerUnavailable, ParsersUnavailable, Draining
     ├── Upstream 502 ────────── UpstreamError, UpstreamRateLimited, UpstreamTimeout, UpstreamStreamCut,
     │                           UpstreamBadResponse, UpstreamRejected, UpstreamAuthentication
     ├── Unimplemented 501
@@ -133,6 +133,10 @@ class CollectionNotFound(NotFound):
     """No collection has this name."""
 
 
+class DocumentNotFound(NotFound):
+    """No document of the collection has this id."""
+
+
 class JobNotFound(NotFound):
     """No job has this id, or it was finished longer ago than jobs are kept."""
 
@@ -207,6 +211,10 @@ class StoreUnavailable(Unavailable):
 
 class PeerUnavailable(Unavailable, retry_may_help=False):
     """Another Pergola service does not answer; the channel to it has tried again already."""
+
+
+class ParsersUnavailable(Unavailable):
+    """No process could be started that parses files."""
 
 
 class Draining(Unavailable):

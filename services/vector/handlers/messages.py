@@ -25,20 +25,25 @@ _EXACT = 2**53
 
 def request_of(message: Any) -> Request:
     """What makes a repeated call recognisable: its request id (or Idempotency-Key) and its body without it."""
-    call = current()
-    request_id = message.request_id or call.idempotency_key
+    request_id = request_id_of(message)
     if not request_id:
         return Request("", "", b"")
-    if len(request_id) > 128:
-        raise InvalidArgument(
-            "The Idempotency-Key is too long.",
-            violations=[Violation("request_id", "at most 128 characters")],
-        )
     bare = type(message)()
     bare.CopyFrom(message)
     bare.ClearField("request_id")
     digest = hashlib.sha256(bare.SerializeToString(deterministic=True)).digest()
     return Request(type(message).DESCRIPTOR.full_name, request_id, digest)
+
+
+def request_id_of(message: Any) -> str:
+    """The request id, or the Idempotency-Key; empty: neither was sent."""
+    request_id: str = message.request_id or current().idempotency_key
+    if len(request_id) > 128:
+        raise InvalidArgument(
+            "The Idempotency-Key is too long.",
+            violations=[Violation("request_id", "at most 128 characters")],
+        )
+    return request_id
 
 
 def collection(one: Collection, counts: Counts) -> collection_pb2.Collection:
@@ -104,6 +109,7 @@ def point(one: Point, *, with_payload: bool = True, only: Sequence[str] = ()) ->
                     heading_path=chunk.heading_path,
                     start=chunk.start,
                     end=chunk.end,
+                    page=chunk.page or None,
                 )
             )
     return message

@@ -2,6 +2,7 @@
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -10,8 +11,11 @@ import msgspec
 from services.providers.embedding.model import EmbeddingModel
 from services.runtime.errors import DimensionMismatch
 from services.vector.embedding import Embedder
+from services.vector.ingestion.files import Files
 from services.vector.meters import Meters
 from services.vector.model import Chunk, Collection, Format, Note, Point
+from services.vector.parsing.model import Parsed, ParseFailed
+from services.vector.parsing.sections import sections
 from services.vector.stores import documents as document_store
 from services.vector.stores import queue
 from services.vector.stores.database.connections import Database
@@ -19,7 +23,7 @@ from services.vector.stores.points import writing as points
 from services.vector.stores.points.writing import Sums, Write
 from services.vector.stores.queue import Claim, Item, Step
 from services.vector.text import scripts, words
-from services.vector.text.chunking import Chunker
+from services.vector.text.chunking import Chunker, Passage
 
 _DOCUMENTS_A_STEP: Final = 32
 _BYTES_A_STEP: Final = 64 * 1024
@@ -47,14 +51,27 @@ class Batch:
     unchanged: list[str] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
+    def fail(self, item: Item, reason: str, message: str) -> None:
+        """This document alone."""
+        self.step.failed += 1
+        self.notes.append(Note(kind="failure", document=item.document_id, reason=reason, message=message))
+
 
 class Ingestion:
     """The work of the jobs of kind `ingest`."""
 
     def __init__(
-        self, database: Database, embedder: Embedder, meters: Meters, *, chunk_tokens: int, overlap_tokens: int
+        self,
+        database: Database,
+        embedder: Embedder,
+        files: Files,
+        meters: Meters,
+        *,
+        chunk_tokens: int,
+        overlap_tokens: int,
     ) -> None:
         self._database = database
+        self._files = files
         self._meters = meters
         self._embedder = embedder
         self._chunk_tokens = chunk_tokens
@@ -88,7 +105,7 @@ class Ingestion:
                 batch.step.unchanged += 1
                 batch.unchanged.append(item.document_id)
             else:
-                await self._prepare(batch, item, digest, chunker, model)
+                await self._prepare(batch, held.tenant, item, digest, chunker, model)
         await self._embed(batch, model)
         await self._store(held, collection, batch)
         self._meters.chunks += batch.step.chunks
@@ -98,33 +115,30 @@ class Ingestion:
         parts = (
             _VERSION, model.fingerprint, self._chunk_tokens, self._overlap_tokens,
             item.title, item.format, item.metadata, item.text,
+            item.file and (item.file.media_type, item.file.sha256),
         )  # fmt: skip
         return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()
 
-    async def _prepare(self, batch: Batch, item: Item, digest: bytes, chunker: Chunker, model: EmbeddingModel) -> None:
+    async def _prepare(
+        self, batch: Batch, tenant: str, item: Item, digest: bytes, chunker: Chunker, model: EmbeddingModel
+    ) -> None:
+        parsed: Parsed | None = None
+        if item.file is not None:
+            try:
+                read = await self._files.read(tenant, item, item.file)
+            except ParseFailed as failed:
+                batch.fail(item, failed.reason, failed.message)
+                return
+            item, parsed = read.item, read.parsed
+            batch.notes.extend(_told(item, parsed))
         try:
-            writes = await asyncio.to_thread(cut, item, chunker)
+            writes = await asyncio.to_thread(cut, item, chunker, parsed)
         except (ValueError, RecursionError):
-            batch.step.failed += 1
-            batch.notes.append(
-                Note(
-                    kind="failure",
-                    document=item.document_id,
-                    reason="DOCUMENT_UNREADABLE",
-                    message=f"The text can't be read as {item.format}. Send it as `text`.",
-                )
-            )
+            message = f"The text can't be read as {item.format}. Send it as `text`."
+            batch.fail(item, "DOCUMENT_UNREADABLE", message)
             return
         if not writes:
-            batch.step.failed += 1
-            batch.notes.append(
-                Note(
-                    kind="failure",
-                    document=item.document_id,
-                    reason="DOCUMENT_EMPTY",
-                    message="The text holds nothing but white space.",
-                )
-            )
+            batch.fail(item, "DOCUMENT_EMPTY", "The text holds nothing but white space.")
             return
         batch.ready.append(Prepared(item, digest, writes))
         if model.latin_only:
@@ -165,12 +179,11 @@ class Ingestion:
                 await points.publish(session, collection, sums)
 
 
-def cut(item: Item, chunker: Chunker) -> list[Write]:
-    """The points of a document, without vectors yet."""
-    form: Format = "markdown" if item.format == "markdown" else "text"
+def cut(item: Item, chunker: Chunker, parsed: Parsed | None = None) -> list[Write]:
+    """The points of a document, without vectors yet. `parsed`: the structure of the text, where a parser made it."""
     name = hashlib.blake2b(item.document_id.encode(), digest_size=16).hexdigest()
     writes = []
-    for index, passage in enumerate(chunker.cut(item.text, form)):
+    for index, passage in enumerate(_passages(item, chunker, parsed)):
         text = item.text[passage.start : passage.end]
         chunk = Chunk(
             document=item.document_id,
@@ -180,11 +193,26 @@ def cut(item: Item, chunker: Chunker) -> list[Write]:
             heading_path=passage.heading_path,
             start=passage.start,
             end=passage.end,
+            page=passage.page,
         )
         whole = f"{chunker.header(item.title, passage.heading_path)}\n{text}"
         point = Point(id=f"{name}-{index}", payload=item.metadata, chunk=chunk)
         writes.append(Write(point=point, text=whole, words=words.of_passage(whole)))
     return writes
+
+
+def _passages(item: Item, chunker: Chunker, parsed: Parsed | None) -> Sequence[Passage]:
+    if parsed is not None:
+        return chunker.pack(item.text, sections(parsed))
+    form: Format = "markdown" if item.format == "markdown" else "text"
+    return chunker.cut(item.text, form)
+
+
+def _told(item: Item, parsed: Parsed) -> list[Note]:
+    return [
+        Note(kind="warning", document=item.document_id, reason=one.code, message=f"{item.document_id!r}: {one.message}")
+        for one in parsed.warnings
+    ]
 
 
 def _warning(item: Item, script: str, model: EmbeddingModel) -> Note:

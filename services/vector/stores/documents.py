@@ -1,13 +1,16 @@
 """Documents: their newest accepted state."""
+# ruff: noqa: S608 - texts are put together from constants; values are always bound
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
 
-from services.vector.model import Collection
-from services.vector.stores.database.connections import Session
+from services.vector.model import Collection, StoredDocument
+from services.vector.stores.database.connections import Record, Session
 from services.vector.stores.queue import Item
+
+_COLUMNS = "id, title, format, metadata, chunks, char_length(text) AS length, created, updated"
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,8 +69,9 @@ async def write(
         " AS n (id, title, format, metadata, text, hash, chunks)"
         " ON CONFLICT (collection_id, id) DO UPDATE SET title = EXCLUDED.title, format = EXCLUDED.format,"
         " metadata = EXCLUDED.metadata, text = EXCLUDED.text, hash = EXCLUDED.hash, accepted = EXCLUDED.accepted,"
-        " chunks = EXCLUDED.chunks, updated = now() WHERE d.accepted <= EXCLUDED.accepted"
-        " RETURNING d.id, xmax = 0 AS new",
+        " chunks = EXCLUDED.chunks, updated = now(), fresh = d.deleted, deleted = false,"
+        " created = CASE WHEN d.deleted THEN now() ELSE d.created END WHERE d.accepted <= EXCLUDED.accepted"
+        " RETURNING d.id, d.fresh AS new",
         collection.id,
         collection.tenant,
         accepted,
@@ -80,3 +84,68 @@ async def write(
         [one.chunks for one in ordered],
     )
     return {row["id"] for row in rows}, sum(row["new"] for row in rows)
+
+
+async def get(session: Session, collection: Collection, document: str, start: int, limit: int) -> StoredDocument | None:
+    """A document with `limit` code points of its text from `start` on; limit 0: without text."""
+    row = await session.row(
+        f"SELECT {_COLUMNS}, CASE WHEN $4::int > 0 THEN substr(text, $3::int + 1, $4::int) END AS part"
+        " FROM pergola.documents WHERE collection_id = $1 AND id = $2 AND NOT deleted",
+        collection.id,
+        document,
+        start,
+        limit,
+    )
+    return None if row is None else _stored(row, row["part"])
+
+
+async def page(session: Session, collection: Collection, after: str, size: int) -> list[StoredDocument]:
+    """Documents behind the id `after`, in the order of their ids."""
+    rows = await session.fetch(
+        f"SELECT {_COLUMNS} FROM pergola.documents"
+        " WHERE collection_id = $1 AND id > $2 AND NOT deleted ORDER BY id LIMIT $3",
+        collection.id,
+        after,
+        size,
+    )
+    return [_stored(row) for row in rows]
+
+
+async def remove(session: Session, collection: Collection, document: str) -> bool:
+    """Marks a document as deleted; its points are then the caller's to delete. False: there is none.
+
+    The mark takes a number of the jobs' sequence: jobs accepted before it don't bring the document back. Clears some
+    marks older than every open job; an hour, because a job's number is taken a little before the job can be seen.
+    """
+    number = await session.value(
+        "UPDATE pergola.documents SET deleted = true, accepted = nextval('pergola.jobs_number_seq'), title = '',"
+        " metadata = '{}', text = '', hash = '', chunks = 0, updated = now()"
+        " WHERE collection_id = $1 AND id = $2 AND NOT deleted RETURNING accepted",
+        collection.id,
+        document,
+    )
+    if number is None:
+        return False
+    await session.execute(
+        "DELETE FROM pergola.documents WHERE collection_id = $1 AND id IN (SELECT id FROM pergola.documents"
+        " WHERE collection_id = $1 AND deleted AND updated < now() - interval '1 hour' AND accepted < coalesce("
+        " (SELECT min(number) FROM pergola.jobs WHERE collection_id = $1 AND status IN ('queued', 'running')), $2)"
+        " LIMIT 100 FOR UPDATE SKIP LOCKED)",
+        collection.id,
+        number,
+    )
+    return True
+
+
+def _stored(row: Record, text: str | None = None) -> StoredDocument:
+    return StoredDocument(
+        id=row["id"],
+        title=row["title"],
+        format=row["format"],
+        metadata=msgspec.json.decode(row["metadata"]),
+        chunks=row["chunks"],
+        length=row["length"],
+        created=row["created"],
+        updated=row["updated"],
+        text=text,
+    )

@@ -7,7 +7,7 @@ from uuid import UUID
 
 import msgspec
 
-from services.vector.model import Collection, Job, JobState, NewDocument, Note, Progress
+from services.vector.model import Collection, Job, JobState, NewDocument, NewFile, Note, Progress
 from services.vector.stores.database.connections import Record, Session
 
 SHOWN_FAILURES = 100
@@ -36,22 +36,7 @@ async def accept(
     session: Session, tenant: str, job_id: str, collection: Collection, documents: Sequence[NewDocument], keep_days: int
 ) -> Job:
     """Queues an ingestion with everything it needs; clears some of the tenant's jobs that ended `keep_days` ago."""
-    await session.execute(
-        "DELETE FROM pergola.jobs WHERE id IN (SELECT id FROM pergola.jobs"
-        " WHERE tenant = $1 AND ended < now() - make_interval(days => $2) LIMIT 20 FOR UPDATE SKIP LOCKED)",
-        tenant,
-        keep_days,
-    )
-    row = await session.row(
-        "INSERT INTO pergola.jobs (id, tenant, kind, collection_id, collection, status, total)"
-        f" VALUES ($1, $2, 'ingest', $3, $4, 'queued', $5) RETURNING {COLUMNS}",
-        UUID(job_id),
-        tenant,
-        collection.id,
-        collection.name,
-        len(documents),
-    )
-    assert row is not None  # noqa: S101 - INSERT … RETURNING
+    row = await _queued(session, tenant, job_id, collection, len(documents), keep_days)
     # Not by COPY, which row-level security rules out.
     await session.execute(
         "INSERT INTO pergola.job_documents (job_id, tenant, position, document_id, title, format, metadata, text)"
@@ -68,6 +53,51 @@ async def accept(
     )
     await add_event(session, tenant, row)
     return _job(row, [])
+
+
+async def accept_file(
+    session: Session, tenant: str, job_id: str, collection: Collection, file: NewFile, keep_days: int
+) -> Job:
+    """The same for one uploaded file."""
+    row = await _queued(session, tenant, job_id, collection, 1, keep_days)
+    await session.execute(
+        "INSERT INTO pergola.job_documents (job_id, tenant, position, document_id, title, format, metadata,"
+        " upload_id, media_type, bytes, sha256) VALUES ($1, $2, 0, $3, $4, '', $5, $6, $7, $8, $9)",
+        UUID(job_id),
+        tenant,
+        file.id,
+        file.title,
+        msgspec.json.encode(file.metadata).decode(),
+        UUID(file.upload_id),
+        file.media_type,
+        file.size,
+        file.sha256,
+    )
+    await session.execute("UPDATE pergola.uploads SET job_id = $2 WHERE id = $1", UUID(file.upload_id), UUID(job_id))
+    await add_event(session, tenant, row)
+    return _job(row, [])
+
+
+async def _queued(
+    session: Session, tenant: str, job_id: str, collection: Collection, total: int, keep_days: int
+) -> Record:
+    await session.execute(
+        "DELETE FROM pergola.jobs WHERE id IN (SELECT id FROM pergola.jobs"
+        " WHERE tenant = $1 AND ended < now() - make_interval(days => $2) LIMIT 20 FOR UPDATE SKIP LOCKED)",
+        tenant,
+        keep_days,
+    )
+    row = await session.row(
+        "INSERT INTO pergola.jobs (id, tenant, kind, collection_id, collection, status, total)"
+        f" VALUES ($1, $2, 'ingest', $3, $4, 'queued', $5) RETURNING {COLUMNS}",
+        UUID(job_id),
+        tenant,
+        collection.id,
+        collection.name,
+        total,
+    )
+    assert row is not None  # noqa: S101 - INSERT … RETURNING
+    return row
 
 
 async def add_event(session: Session, tenant: str, row: Record) -> None:
@@ -142,6 +172,7 @@ async def cancel_all(session: Session, collection_id: int) -> list[str]:
         "UPDATE pergola.job_documents SET text = NULL WHERE text IS NOT NULL AND job_id = ANY($1::uuid[])",
         [row["id"] for row in rows],
     )
+    await session.execute("DELETE FROM pergola.uploads WHERE job_id = ANY($1::uuid[])", [row["id"] for row in rows])
     return [str(row["id"]) for row in rows]
 
 

@@ -37,8 +37,18 @@ class Claim:
 
 
 @dataclass(frozen=True, slots=True)
+class File:
+    """The bytes of an item that was uploaded, and what its caller said of them."""
+
+    upload_id: UUID
+    media_type: str
+    size: int
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
-    """One document of a job."""
+    """One document of a job: a text, or a file that has still to be parsed."""
 
     position: int
     document_id: str
@@ -46,6 +56,7 @@ class Item:
     format: str
     metadata: dict[str, Any]
     text: str
+    file: File | None = None
 
 
 class Fenced(Exception):
@@ -131,11 +142,12 @@ async def renew(database: Database, held: Claim, lease: float) -> None:
 
 
 async def items(session: Session, held: Claim, position: int, limit: int, limit_bytes: int) -> list[Item]:
-    """Documents from `position` on, at most `limit`, cut where their texts pass `limit_bytes`; one at least."""
+    """Documents from `position` on, at most `limit`, cut where their sizes pass `limit_bytes`; one at least."""
     rows = await session.fetch(
-        "SELECT position, document_id, title, format, metadata, text FROM ("
-        " SELECT *, sum(octet_length(text)) OVER (ORDER BY position) AS size FROM pergola.job_documents"
-        " WHERE job_id = $1 AND position >= $2 AND position < $2 + $3 AND text IS NOT NULL) d"
+        "SELECT position, document_id, title, format, metadata, text, upload_id, media_type, bytes, sha256 FROM ("
+        " SELECT *, sum(coalesce(octet_length(text), bytes)) OVER (ORDER BY position) AS size"
+        " FROM pergola.job_documents WHERE job_id = $1 AND position >= $2 AND position < $2 + $3"
+        " AND (text IS NOT NULL OR upload_id IS NOT NULL)) d"
         " WHERE size <= $4 OR position = $2 ORDER BY position",
         held.job_id,
         position,
@@ -149,7 +161,10 @@ async def items(session: Session, held: Claim, position: int, limit: int, limit_
             title=row["title"],
             format=row["format"],
             metadata=msgspec.json.decode(row["metadata"]),
-            text=row["text"],
+            text=row["text"] or "",
+            file=None
+            if row["upload_id"] is None
+            else File(row["upload_id"], row["media_type"], row["bytes"], row["sha256"]),
         )
         for row in rows
     ]
@@ -181,7 +196,7 @@ class Step:
 
 
 async def checkpoint(session: Session, held: Claim, step: Step, notes: Sequence[Note]) -> None:
-    """Moves the checkpoint, drops the texts behind it, and records the event; under `lock`."""
+    """Moves the checkpoint, drops the texts and files behind it, and records the event; under `lock`."""
     row = await session.row(
         "UPDATE pergola.jobs SET position = $2, done = done + $3, failed = failed + $4, unchanged = unchanged + $5,"
         f" chunks = chunks + $6, crashes_here = 0 WHERE id = $1 RETURNING {JOB_COLUMNS}",
@@ -195,6 +210,12 @@ async def checkpoint(session: Session, held: Claim, step: Step, notes: Sequence[
     assert row is not None  # noqa: S101 - the row is locked
     await session.execute(
         "UPDATE pergola.job_documents SET text = NULL WHERE job_id = $1 AND position < $2 AND text IS NOT NULL",
+        held.job_id,
+        step.position,
+    )
+    await session.execute(
+        "DELETE FROM pergola.uploads WHERE id IN (SELECT upload_id FROM pergola.job_documents"
+        " WHERE job_id = $1 AND position < $2 AND upload_id IS NOT NULL)",
         held.job_id,
         step.position,
     )

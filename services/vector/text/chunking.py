@@ -1,11 +1,12 @@
 """Cuts a text into passages: whole sentences under one heading, no longer than the model reads, with some overlap."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from services.providers.embedding.model import Span, Tokenizer
 from services.vector.model import Format
+from services.vector.parsing.sections import Section
 from services.vector.text import markdown, sentences
 
 _HEADER_SHARE: Final = 4
@@ -14,11 +15,12 @@ _HEADER_SHARE: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """text[start:end] of the document, and the headings above it, outermost first."""
+    """text[start:end] of the document, the headings above it, outermost first, and its page (0: none)."""
 
     start: int
     end: int
     heading_path: tuple[str, ...]
+    page: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,14 @@ class Chunker:
 
     def cut(self, text: str, form: Format) -> list[Passage]:
         """The passages of a text, in order; none only when it is nothing but white space."""
+        return self.pack(text, (Section(path, 0, spans) for path, spans in _sections(text, form)))
+
+    def pack(self, text: str, sections: Iterable[Section]) -> list[Passage]:
+        """The passages of a text's sections, in order; none reaches over the end of its section."""
         passages: list[Passage] = []
-        for path, spans in _sections(text, form):
-            passages.extend(Passage(start, end, path) for start, end in self._pack(self._units(text, spans)))
+        for one in sections:
+            units = self._units(text, one.spans)
+            passages.extend(Passage(start, end, one.path, one.page) for start, end in self._pack(units))
         return passages
 
     def header(self, title: str, path: Sequence[str]) -> str:

@@ -2,12 +2,15 @@
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
-from services.providers.embedding.model import Span
+if TYPE_CHECKING:
+    # The parsers' processes load this module, and should not load numpy for a name.
+    from services.providers.embedding.model import Span
+
 
 _BREAK: Final = re.compile(r"\r\n?|\n")
 _LINE_END: Final = r"[ \t]*(?:\r\n?|\n)"
@@ -67,7 +70,7 @@ def plain(inline: str) -> str:
     return " ".join("".join(parts).split())
 
 
-def lines(text: str, start: int, end: int) -> list[Span]:
+def lines(text: str, start: int, end: int) -> "list[Span]":
     """Spans of the lines of text[start:end] that hold anything."""
     spans = []
     begin = start
@@ -80,6 +83,6 @@ def lines(text: str, start: int, end: int) -> list[Span]:
     return spans
 
 
-def _place(token: Token, starts: list[int], first: int) -> Span:
+def _place(token: Token, starts: list[int], first: int) -> "Span":
     assert token.map is not None  # noqa: S101 - the caller has looked
     return starts[token.map[0] + first], starts[min(token.map[1] + first, len(starts) - 1)]

@@ -1,9 +1,12 @@
 """Where sentences end."""
 
 import re
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from services.providers.embedding.model import Span
+if TYPE_CHECKING:
+    # The parsers' processes load this module, and should not load numpy for a name.
+    from services.providers.embedding.model import Span
+
 
 # After the mark may follow closing quotes and brackets; then white space, or nothing in scripts that use none. A run of
 # marks is looked at from its beginning alone, and as a whole: otherwise a line of dots would take quadratic time.
@@ -28,7 +31,7 @@ _LAST_WORD: Final = re.compile(r"[^\s(\[\"'“‘«]+$")
 _SMALL: Final = re.compile(r"\s+[a-zà-öø-ÿа-яα-ω]")
 
 
-def split(text: str, start: int = 0, end: int | None = None) -> list[Span]:
+def split(text: str, start: int = 0, end: int | None = None) -> "list[Span]":
     """Spans of the sentences of text[start:end], without white space around them; nothing but white space is left out.
 
     Where it is not sure (an abbreviation, a small letter behind the full stop) it does not cut: a sentence that is
@@ -61,7 +64,7 @@ def _ends(text: str, begin: int, match: re.Match[str]) -> bool:
     )
 
 
-def _append(spans: list[Span], text: str, begin: int, end: int) -> None:
+def _append(spans: "list[Span]", text: str, begin: int, end: int) -> None:
     while begin < end and text[begin].isspace():
         begin += 1
     while end > begin and text[end - 1].isspace():

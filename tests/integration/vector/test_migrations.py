@@ -10,7 +10,7 @@ from services.runtime.errors import FailedPrecondition, StoreUnavailable
 from services.vector.stores.database import migrate
 from services.vector.stores.database.connections import Database
 from tests.stacks import Stores
-from tests.support.vector import database_of, vector_service
+from tests.support.vector import caller, database_of, vector_service
 
 
 @pytest.fixture
@@ -102,3 +102,25 @@ async def test_rights_follow_the_app_login(stores: Stores) -> None:
     finally:
         await connection.close()
     assert (owned, bypasses) == (0, False)
+
+
+async def test_collections_of_before_take_pages_too(stores: Stores) -> None:
+    environ = await stores.own_database()
+    async with vector_service(environ) as address, caller(address) as vector:
+        collection = await vector.create()
+        await vector.ingest(collection, "Apples are red.")
+    async with database_of(environ) as database, database.owner_connection() as connection:
+        # As the tables were before the migration.
+        table = await connection.fetchval("SELECT tablename FROM pg_tables WHERE tablename ~ '^c[0-9]+_point$'")
+        await connection.execute(f'ALTER TABLE points."{table}" DROP page')
+        await connection.execute(
+            "DROP TABLE pergola.upload_parts, pergola.uploads CASCADE;"
+            "ALTER TABLE pergola.job_documents DROP upload_id, DROP media_type, DROP bytes, DROP sha256;"
+            "ALTER TABLE pergola.documents DROP deleted, DROP fresh;"
+            "DELETE FROM pergola.migrations WHERE name LIKE '%_uploads.sql'"
+        )
+    async with vector_service(environ) as address, caller(address) as vector:
+        job = await vector.ingest(collection, "Plums are blue.")
+        assert job.status == "completed"
+        found = await vector.query(collection, text="fruit")
+        assert {one.point.chunk.text for one in found} == {"Apples are red.", "Plums are blue."}

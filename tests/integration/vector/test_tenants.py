@@ -7,6 +7,7 @@ import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import NamedTuple
+from uuid import uuid4
 
 import asyncpg
 import grpc
@@ -21,6 +22,7 @@ from pergola.vector.v1 import (
     point_pb2,
     selection_pb2,
 )
+from services.vector.stores import uploads
 from services.vector.stores.database.connections import Database
 from tests.stacks import Stores
 from tests.support.vector import Vector, caller, database_of, status, vector_service
@@ -31,7 +33,18 @@ _CALLERS = {
     "visitor": (["acme"], ["reader"]),
     "graph": ("*", ["service"]),
 }
-_TABLES = ("collections", "requests", "consumers", "documents", "jobs", "job_documents", "job_events", "job_notes")
+_TABLES = (
+    "collections",
+    "requests",
+    "consumers",
+    "documents",
+    "jobs",
+    "job_documents",
+    "job_events",
+    "job_notes",
+    "uploads",
+    "upload_parts",
+)
 
 
 class House(NamedTuple):
@@ -77,6 +90,11 @@ async def house(stores: Stores, tmp_path_factory: pytest.TempPathFactory) -> Asy
                 collection="shared-name", consumer="c", cursor=change_pb2.ChangeCursor(incarnation=incarnation, seq=1)
             )
             await callers[tenant].changes.AckChanges(ack, metadata=callers[tenant].metadata)
+            # A file on its way.
+            async with database.transaction(tenant) as session:
+                upload = str(uuid4())
+                await uploads.begin(session, tenant, upload)
+                await uploads.add(session, tenant, upload, 0, b"secret")
         yield House(**callers, database=database)
 
 
@@ -93,6 +111,7 @@ async def test_each_tenant_has_its_own_collection_of_the_same_name(house: House)
 async def test_what_another_tenant_has_does_not_exist(house: House) -> None:
     (job,) = (await house.acme.jobs.ListJobs(job_pb2.ListJobsRequest(), metadata=house.acme.metadata)).jobs
     (point,) = await house.acme.query("shared-name", text="secret")
+    document = point.point.chunk.document
     await house.acme.create("acme-only")
     them = house.globex
     for call in (
@@ -100,6 +119,16 @@ async def test_what_another_tenant_has_does_not_exist(house: House) -> None:
         them.jobs.WatchJob(job_pb2.WatchJobRequest(id=job.id), metadata=them.metadata).read(),
         them.query("acme-only", text="secret"),
         them.accept("acme-only", "intruder"),
+        them.documents.GetDocument(
+            document_pb2.GetDocumentRequest(collection="shared-name", id=document), metadata=them.metadata
+        ),
+        them.documents.DeleteDocument(
+            document_pb2.DeleteDocumentRequest(collection="shared-name", id=document), metadata=them.metadata
+        ),
+        them.documents.ListDocuments(document_pb2.ListDocumentsRequest(collection="acme-only"), metadata=them.metadata),
+        them.documents.UploadDocument(
+            iter([document_pb2.UploadDocumentRequest(collection="acme-only", name="a")]), metadata=them.metadata
+        ),
         them.delete("acme-only"),
         them.watch("acme-only").read(),
     ):

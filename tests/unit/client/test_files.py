@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from pergola._command.files import documents
+from pergola._client import Document
+from pergola._command.files import Upload, documents
 
 
 @pytest.fixture
@@ -19,8 +20,13 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def read(*paths: str) -> tuple[dict[str, str], dict[str, str]]:
     """Documents by id, problems by path."""
     problems: dict[str, str] = {}
-    found = {one.id: one.text for one in documents(paths, lambda path, why: problems.__setitem__(path, why))}
-    return found, problems
+    taken = list(documents(paths, lambda path, why: problems.__setitem__(path, why)))
+    return {one.id: one.text for one in taken if isinstance(one, Document)}, problems
+
+
+def uploads(*paths: str) -> dict[str, Path]:
+    """Files that the service parses, by id."""
+    return {one.id: one.path for one in documents(paths, lambda *_: None) if isinstance(one, Upload)}
 
 
 def test_a_folder_is_walked_for_texts(here: Path) -> None:
@@ -85,3 +91,14 @@ def test_a_name_that_is_not_utf8_is_said(here: Path) -> None:
     found, problems = read(".")
     assert found == {}
     assert list(problems.values()) == ["its name is not UTF-8"]
+
+
+def test_files_that_are_no_texts_are_uploaded_as_they_are(here: Path) -> None:
+    for name in ("a.pdf", "sub/B.DOCX", "c.html", "d.png", ".hidden.pdf"):
+        file = here / "docs" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(b"\xff")
+    (here / "docs" / "empty.pdf").touch()
+    found = {"docs/a.pdf", "docs/sub/B.DOCX", "docs/c.html"}
+    assert {id: path.as_posix() for id, path in uploads("docs").items()} == {id: id for id in found}
+    assert read("docs") == ({}, {"docs/empty.pdf": "is empty"})

@@ -2,12 +2,17 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from pergola._client import Document
 
-_SUFFIXES: Final = frozenset({".md", ".markdown", ".txt"})
+_TEXTS: Final = frozenset({".md", ".markdown", ".txt"})
+_FILES: Final = frozenset((
+    ".pdf", ".docx", ".pptx", ".xlsx", ".html", ".htm", ".xhtml", ".csv", ".tsv", ".json", ".jsonl", ".ndjson", ".epub",
+    ".eml",
+))  # fmt: skip
 _MAX_BYTES: Final = 8 * 1024 * 1024
 _MAX_ID_BYTES: Final = 512
 
@@ -15,11 +20,19 @@ Problem = Callable[[str, str], None]
 """Told of each path that cannot be taken, and why; the rest goes on."""
 
 
-def documents(paths: Iterable[str], problem: Problem) -> Iterator[Document]:
-    """A document for each file, read when it is its turn.
+@dataclass(frozen=True)
+class Upload:
+    """A file that the service has to parse; `id` as of a document."""
 
-    A folder is walked for .md, .markdown and .txt, without what is hidden; a file named itself is taken whatever its
-    ending. The id of a document is its path from here, or its whole path when it lies elsewhere.
+    id: str
+    path: Path
+
+
+def documents(paths: Iterable[str], problem: Problem) -> Iterator[Document | Upload]:
+    """A document or an upload for each file; texts are read when it is their turn.
+
+    A folder is walked for the endings that are known, without what is hidden; a file named itself is taken whatever its
+    ending, as text unless the ending says more. The id is its path from here, or its whole path when it lies elsewhere.
     """
     seen: set[str] = set()
     for file in _files(paths, problem):
@@ -37,7 +50,7 @@ def _files(paths: Iterable[str], problem: Problem) -> Iterator[Path]:
         elif path.is_dir():
             found = list(_walk(path, problem))
             if not found:
-                problem(text, "no .md, .markdown or .txt file is in this folder")
+                problem(text, "no .md, .txt, .pdf or other file of a known ending is in this folder")
             yield from found
         elif path.exists():
             yield path
@@ -53,28 +66,32 @@ def _walk(folder: Path, problem: Problem) -> Iterator[Path]:
     for parent, folders, names in os.walk(folder, onerror=unreadable):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if Path(name).suffix.lower() in _SUFFIXES and not name.startswith("."):
+            if Path(name).suffix.lower() in _TEXTS | _FILES and not name.startswith("."):
                 yield Path(parent) / name
 
 
-def _document(path: Path, problem: Problem) -> Document | None:
+def _document(path: Path, problem: Problem) -> Document | Upload | None:
     name = str(path)
+    text = ""
+    upload = path.suffix.lower() in _FILES
     try:
         if not path.is_file():
             # A pipe would be waited for without end.
             problem(name, "is neither a file nor a folder")
             return None
-        if path.stat().st_size > _MAX_BYTES:
-            problem(name, "is larger than the 8 MiB a document may have")
-            return None
-        text = path.read_bytes().decode("utf-8-sig")
+        size = path.stat().st_size
+        if not upload:
+            if size > _MAX_BYTES:
+                problem(name, "is larger than the 8 MiB a text may have")
+                return None
+            text = path.read_bytes().decode("utf-8-sig")
     except UnicodeDecodeError as error:
         problem(name, f"is not UTF-8 text (byte {error.start})")
         return None
     except OSError as error:
         problem(name, f"cannot be read ({error.strerror})")
         return None
-    if not text.strip():
+    if not size or (not upload and not text.strip()):
         problem(name, "is empty")
         return None
     document_id = _id(path)
@@ -86,7 +103,7 @@ def _document(path: Path, problem: Problem) -> Document | None:
     if too_long:
         problem(name, f"its path is longer than {_MAX_ID_BYTES} bytes")
         return None
-    return Document(id=document_id, text=text)
+    return Upload(document_id, path) if upload else Document(id=document_id, text=text)
 
 
 def _id(path: Path) -> str:

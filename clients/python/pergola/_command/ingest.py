@@ -4,17 +4,18 @@ import argparse
 import contextlib
 from collections.abc import Iterator
 
-from pergola._client import Job, Pergola
-from pergola._command.files import documents
+from pergola._client import Document, Job, Pergola
+from pergola._command.files import Problem, Upload, documents
 from pergola._command.output import Output, plural
 from pergola._command.progress import watching
+from pergola._errors import InvalidArgument, ResourceExhausted
 
 NAME = "ingest"
-SUMMARY = "Hand in Markdown and text files; folders are walked."
+SUMMARY = "Hand in files: Markdown, text, PDF, Office, HTML and more; folders are walked."
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("paths", metavar="PATH", nargs="+", help="a file, or a folder with .md and .txt files")
+    parser.add_argument("paths", metavar="PATH", nargs="+", help="a file, or a folder with files")
     parser.add_argument("--collection", default="docs", help="where to; created when missing (default: %(default)s)")
     parser.add_argument(
         "--wait",
@@ -34,7 +35,7 @@ def run(client: Pergola, options: argparse.Namespace, output: Output) -> int:
             output.record({"file": path, "error": why})
 
     jobs: list[Job] = []
-    for job in client.ingest_batches(documents(options.paths, problem), collection=options.collection):
+    for job in _hand_in(client, options, problem):
         jobs.append(job)
         if not options.wait:
             _handed_in(job, output)
@@ -48,6 +49,28 @@ def run(client: Pergola, options: argparse.Namespace, output: Output) -> int:
     _sum_up(ended, options.collection, output)
     failed = any(job.status != "completed" or job.progress.documents_failed for job in ended)
     return 1 if failed or refused else 0
+
+
+def _hand_in(client: Pergola, options: argparse.Namespace, problem: Problem) -> Iterator[Job]:
+    """Texts many to a job, then files one to a job."""
+    uploads: list[Upload] = []
+
+    def texts() -> Iterator[Document]:
+        for one in documents(options.paths, problem):
+            if isinstance(one, Upload):
+                uploads.append(one)
+            else:
+                yield one
+
+    yield from client.ingest_batches(texts(), collection=options.collection)
+    for one in uploads:
+        try:
+            yield client.upload(one.path, name=one.id, collection=options.collection)
+        except OSError as error:
+            problem(str(one.path), f"cannot be read ({error.strerror})")
+        except (InvalidArgument, ResourceExhausted) as error:
+            # Too large, for instance: the others may still go in.
+            problem(str(one.path), f"{error.message} ({error.reason or error.code})")
 
 
 def _handed_in(job: Job, output: Output) -> None:

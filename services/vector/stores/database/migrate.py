@@ -84,6 +84,7 @@ async def _grant(connection: Raw, app: str) -> None:
     await connection.execute(
         f'GRANT USAGE ON SCHEMA pergola, points TO "{app}";'
         f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA pergola TO "{app}";'
+        f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA pergola TO "{app}";'
         f'REVOKE ALL ON pergola.migrations FROM "{app}";'
         f'GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA points TO "{app}";'
         f'GRANT USAGE ON ALL SEQUENCES IN SCHEMA points TO "{app}"'

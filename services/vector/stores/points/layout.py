@@ -64,6 +64,7 @@ def create(collection: Collection, app: str) -> str:
             heading_path text[],
             start_offset int,
             end_offset   int,
+            page         int,
             payload      jsonb NOT NULL
         );
         CREATE INDEX ON {t["point"]} (document, position) WHERE document IS NOT NULL;

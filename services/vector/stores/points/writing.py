@@ -17,13 +17,14 @@ from services.vector.stores.points.layout import SCHEMA, Layout
 _COPIED: Final = {
     "point": (
         *("n", "id", "document", "title", "passage", "position", "heading_path", "start_offset", "end_offset"),
-        "payload",
+        *("page", "payload"),
     ),
     "delta": ("n", "embedding"),
     "lexical": ("n", "length", "terms", "weights"),
 }
 COLUMNS = (
-    "p.n, p.id, p.document, p.title, p.passage, p.position, p.heading_path, p.start_offset, p.end_offset, p.payload"
+    "p.n, p.id, p.document, p.title, p.passage, p.position, p.heading_path, p.start_offset, p.end_offset,"
+    " p.page, p.payload"
 )
 
 
@@ -166,6 +167,7 @@ def point(row: Record, *, with_payload: bool = True) -> Point:
             heading_path=tuple(row["heading_path"]),
             start=row["start_offset"],
             end=row["end_offset"],
+            page=row["page"] or 0,
         )
     return Point(
         id=row["id"],
@@ -195,6 +197,6 @@ def _row(one: Point) -> tuple[object, ...]:
     chunk = one.chunk
     payload = msgspec.json.encode(one.payload).decode()
     if chunk is None:
-        return one.id, None, None, one.text or None, None, None, None, None, payload
-    path = list(chunk.heading_path)
-    return one.id, chunk.document, chunk.title, chunk.text, chunk.index, path, chunk.start, chunk.end, payload
+        return one.id, None, None, one.text or None, None, None, None, None, None, payload
+    place = (chunk.index, list(chunk.heading_path), chunk.start, chunk.end, chunk.page or None)
+    return one.id, chunk.document, chunk.title, chunk.text, *place, payload

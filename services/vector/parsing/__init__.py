@@ -1,0 +1,1 @@
+"""Files into flat text with structure, read by processes of their own that can be killed."""

@@ -1,0 +1,65 @@
+"""A parsed file as the chunker takes it: sections under their headings, and the spans that are not cut without need."""
+
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from services.vector.text import markdown, sentences
+
+if TYPE_CHECKING:
+    from services.providers.embedding.model import Span
+from services.vector.parsing.model import BY_LINE, Parsed
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """What stands under one heading, or as much of it as stands on one page."""
+
+    path: tuple[str, ...]
+    """The headings, outermost first."""
+    page: int
+    """From 1; 0: the format has none."""
+    spans: "list[Span]"
+    """Sentences, and lines of tables, records and code, in order, without white space around them."""
+
+
+def sections(parsed: Parsed) -> Iterator[Section]:
+    """All of the text. A heading right below another one goes with it: both lead the inner section, as in Markdown."""
+    held: Section | None = None
+    heading = -1
+    only_headings = False
+    for block in parsed.blocks:
+        if block.kind in BY_LINE or block.kind == "heading":
+            spans = markdown.lines(parsed.text, block.start, block.end)
+        else:
+            spans = sentences.split(parsed.text, block.start, block.end)
+        if held is not None and held.page == block.page:
+            if heading == block.heading:
+                held.spans.extend(spans)
+                only_headings = only_headings and block.kind == "heading"
+                continue
+            if only_headings and _inside(parsed, block.heading, heading):
+                heading = block.heading
+                held = Section(parsed.path(block), block.page, [*held.spans, *spans])
+                only_headings = block.kind == "heading"
+                continue
+        if held is not None and held.spans:
+            yield held
+        heading = block.heading
+        held = Section(parsed.path(block), block.page, spans)
+        only_headings = block.kind == "heading"
+    if held is not None and held.spans:
+        yield held
+
+
+def page_at(parsed: Parsed, place: int) -> int:
+    """The page that a code point of the text stands on; 0: the format has none."""
+    found = bisect_right(parsed.blocks, place, key=lambda block: block.start)
+    return parsed.blocks[max(0, found - 1)].page
+
+
+def _inside(parsed: Parsed, inner: int, outer: int) -> bool:
+    while inner > outer:
+        inner = parsed.headings[inner].parent
+    return inner == outer and outer >= 0
