@@ -114,6 +114,12 @@ async def test_what_another_tenant_has_does_not_exist(house: House) -> None:
     document = point.point.chunk.document
     await house.acme.create("acme-only")
     them = house.globex
+
+    async def upload() -> None:
+        # Begun when it is awaited: a stream that fails before its sender ran leaves a coroutine behind.
+        first = document_pb2.UploadDocumentRequest(collection="acme-only", name="a")
+        await them.documents.UploadDocument(iter([first]), metadata=them.metadata)
+
     for call in (
         them.jobs.GetJob(job_pb2.GetJobRequest(id=job.id), metadata=them.metadata),
         them.jobs.WatchJob(job_pb2.WatchJobRequest(id=job.id), metadata=them.metadata).read(),
@@ -126,9 +132,7 @@ async def test_what_another_tenant_has_does_not_exist(house: House) -> None:
             document_pb2.DeleteDocumentRequest(collection="shared-name", id=document), metadata=them.metadata
         ),
         them.documents.ListDocuments(document_pb2.ListDocumentsRequest(collection="acme-only"), metadata=them.metadata),
-        them.documents.UploadDocument(
-            iter([document_pb2.UploadDocumentRequest(collection="acme-only", name="a")]), metadata=them.metadata
-        ),
+        upload(),
         them.delete("acme-only"),
         them.watch("acme-only").read(),
     ):
