@@ -164,6 +164,7 @@ def _scored(
         likeness,
         sentence,
     )
+    found = found.where(best_of(found.score, constants.PATHS))
     return found.where(_order(index, found)[: constants.PATHS])
 
 

@@ -17,12 +17,15 @@ from services.graph.passages.query import constants
 def best_first(scores: NDArray[np.floating], key: Callable[[int], Any]) -> Ints:
     """Places by falling score; neighbours that differ by rounding alone, by `key` of their place."""
     order = np.argsort(-scores, kind="stable")
-    falls = scores[order][:-1] - scores[order][1:] > constants.ROUNDING
-    if falls.all():
+    if not len(order):
         return np.asarray(order, np.int64)
-    level = np.concatenate([[0], np.cumsum(falls)])
-    ordered = sorted(zip(level.tolist(), order.tolist(), strict=True), key=lambda one: (one[0], key(one[1])))
-    return np.array([place for _, place in ordered], np.int64)
+    falls = scores[order][:-1] - scores[order][1:] > constants.ROUNDING
+    begins = np.flatnonzero(np.concatenate([[True], falls]))
+    ends = np.append(begins[1:], len(order))
+    for tied in np.flatnonzero(ends - begins > 1).tolist():
+        part = slice(int(begins[tied]), int(ends[tied]))
+        order[part] = sorted(order[part].tolist(), key=key)
+    return np.asarray(order, np.int64)
 
 
 def first_best(scores: NDArray[np.floating]) -> int:
