@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Final
 
-from services.graph.extraction.grams import is_unspaced
+from services.graph.extraction.grams import MAX_WORDS, is_unspaced, unspaced_parts
 from services.graph.passages.index.arrays import Bools, Ints
 from services.graph.passages.index.interning import Digests, digest
 
@@ -45,6 +45,19 @@ def contains(whole: str, part: str) -> bool:
     if len(whole) <= len(part):
         return False
     return part in whole if is_unspaced(part) else f" {part} " in f" {whole} "
+
+
+def parts(whole: str) -> set[str]:
+    """The phrases that may stand inside a phrase."""
+    words = whole.split(" ")
+    found = {
+        " ".join(words[start:end])
+        for start in range(len(words))
+        for end in range(start + 1, min(start + MAX_WORDS, len(words)) + 1)
+    }
+    for word in words:
+        found.update(unspaced_parts(word))
+    return found - {whole}
 
 
 def swallower(part: str, others: Sequence[str]) -> int:

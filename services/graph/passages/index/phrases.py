@@ -132,10 +132,10 @@ class Phrases:
     def settle(self, alive: Bools) -> None:
         """Finds for each shared phrase that changed whether a longer one says the same. All passages that have the one
         then have the other, so that any one of them can tell."""
-        changed = np.array(sorted(self._changed), np.int64)
-        self._changed.clear()
-        if not len(changed):
+        if not self._changed:
             return
+        changed = self._touched(np.array(sorted(self._changed), np.int64))
+        self._changed.clear()
         self._swallower.rows[changed] = -1
         counts = self.passages(changed)
         asked = changed[(self.written(changed) == 0) & (counts >= grams.FEWEST) & (counts <= grams.MOST)]
@@ -165,6 +165,18 @@ class Phrases:
             self._links.column("weight")[links].astype(np.float32) / np.float32(_PERCENT),
             (self._links.column("kind")[links] & NESTED) > 0,
         )
+
+    def _touched(self, changed: Ints) -> Ints:
+        """The changed phrases, those that one of them swallowed, and those that one of them may swallow now."""
+        mask = np.zeros(len(self) + 1, np.bool_)
+        mask[changed] = True
+        # Who is swallowed by nobody has -1, which is the last place: never set.
+        swallowed = np.flatnonzero(mask[self._swallower.rows])
+        counts = self.passages(changed)
+        some = changed[(counts >= grams.FEWEST) & (counts <= grams.MOST)]
+        parts = self.find(sorted(set().union(*(grams.parts(self.text(phrase)) for phrase in some.tolist()))))
+        parts = parts[parts >= 0]
+        return np.unique(np.concatenate([changed, swallowed, parts[self.written(parts) == 0]]))
 
     def _share(self, slot: int, candidates: Sequence[str], alive: Bools) -> None:
         """Links a passage with the phrases it shares; what nobody else has yet is only noted."""

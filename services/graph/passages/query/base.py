@@ -8,6 +8,7 @@ from services.graph.passages.index.arrays import Bools, Floats, Ints
 from services.graph.passages.index.index import PassageIndex
 from services.graph.passages.query import constants
 from services.graph.passages.query.question import Question
+from services.graph.passages.query.ties import best_first
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +65,8 @@ def best_of(scores: Floats, count: int) -> Ints:
 
 
 def ranked(index: PassageIndex, scores: Floats, slots: Ints) -> Ints:
-    """Places of `slots` by falling score; what is equal, but for rounding, by id."""
-    rounded = np.round(scores.astype(np.float64), 5)
-    order = np.argsort(-rounded, kind="stable")
-    again = rounded[order]
-    ties = np.flatnonzero(again[1:] == again[:-1])
-    if not len(ties):
-        return np.asarray(order, np.int64)
-    ids = [index.id(int(slot)) for slot in slots]
-    return np.array(sorted(range(len(slots)), key=lambda place: (-rounded[place], ids[place])), np.int64)
+    """Places of `slots` by falling score; what is equal by id."""
+    return best_first(scores, lambda place: index.id(int(slots[place])))
 
 
 def best_sentence(index: PassageIndex, slots: Ints, vector: Floats, default: Floats) -> Floats:

@@ -11,6 +11,7 @@ from services.graph.passages.index.index import PassageIndex
 from services.graph.passages.query import constants
 from services.graph.passages.query.base import Base, best_of, ranked
 from services.graph.passages.query.paths import Paths, covers
+from services.graph.passages.query.ties import first_best
 from services.graph.passages.query.walk import Walked
 
 
@@ -71,7 +72,7 @@ def _anchors(base: Base) -> list[int]:
     for _ in range(min(constants.SET_ANCHORS, len(pool))):
         gain = base.score[pool] + constants.ANCHOR_COVERED * _newly(base, covered, pool)
         gain[np.isin(pool, anchors)] = -np.inf
-        anchors.append(int(pool[np.argmax(np.round(gain, 5))]))
+        anchors.append(int(pool[first_best(gain)]))
         covered = np.maximum(covered, base.cover[:, anchors[-1]])
     return anchors
 
@@ -108,7 +109,7 @@ def _set(base: Base, pairs: _Pairs, anchors: list[int]) -> tuple[dict[int, Place
         known = np.array(list(chosen), np.int64)
         new = np.maximum(both - covered[:, None], 0).sum(axis=0)
         value = pairs.score + constants.COVERED * new + constants.ANCHOR_AGAIN * np.isin(pairs.anchor, known)
-        best = int(np.argmax(np.where(open_, np.round(value, 5), -np.inf)))
+        best = first_best(np.where(open_, value, -np.inf))
         first = best if first < 0 else first
         anchor, target = int(pairs.anchor[best]), int(pairs.target[best])
         before = len(chosen)

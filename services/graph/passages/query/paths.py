@@ -16,6 +16,7 @@ from services.graph.passages.index.phrases import Edges
 from services.graph.passages.query import constants
 from services.graph.passages.query.base import Base, best_by_owner, best_of
 from services.graph.passages.query.question import Question
+from services.graph.passages.query.ties import best_first
 from services.graph.passages.query.walk import Walked
 
 
@@ -163,6 +164,7 @@ def _scored(
         likeness,
         sentence,
     )
+    found = found.where(best_of(found.score, constants.PATHS))
     return found.where(_order(index, found)[: constants.PATHS])
 
 
@@ -186,18 +188,13 @@ def covers(base: Base, first: Ints, second: Ints) -> Floats:
 
 
 def _order(index: PassageIndex, paths: Paths) -> Ints:
-    """The best ones, best first; what is equal but for rounding, by ids and phrase."""
-    rounded = np.round(paths.score.astype(np.float64), 5)
-    order = np.argsort(-rounded, kind="stable")
-    if len(order) > constants.PATHS:
-        order = order[rounded[order] >= rounded[order[constants.PATHS - 1]]]
-    keys = {
-        place: (
-            -rounded[place],
+    """Best first; what is equal by ids and phrase."""
+
+    def key(place: int) -> tuple[str, str, str]:
+        return (
             index.id(int(paths.anchor[place])),
             index.id(int(paths.target[place])),
             index.phrases.text(int(paths.phrase[place])),
         )
-        for place in order.tolist()
-    }
-    return np.array(sorted(keys, key=lambda place: keys[place])[: constants.PATHS], np.int64)
+
+    return best_first(paths.score, key)

@@ -12,6 +12,7 @@ from services.graph.passages.index.index import PassageIndex
 from services.graph.passages.passage import Span, Vector
 from services.graph.passages.query import base, choice, constants, paths, walk
 from services.graph.passages.query.question import Question, understand
+from services.graph.passages.query.ties import best_first
 
 NO_TIME: Final = "time was short; passages are ranked by the question alone, without links"
 
@@ -189,8 +190,10 @@ def _names(index: PassageIndex, question: Question, slots: Ints) -> dict[int, tu
 
 def _entities(index: PassageIndex, walked: walk.Walked, k: int) -> tuple[tuple[str, float], ...]:
     best = base.best_of(walked.phrase_share, k)
-    found = [(index.phrases.text(int(walked.phrases[place])), float(walked.phrase_share[place])) for place in best]
-    return tuple(sorted(found, key=lambda one: (-round(one[1], 5), one[0]))[:k])
+    texts = [index.phrases.text(phrase) for phrase in walked.phrases[best].tolist()]
+    shares = walked.phrase_share[best]
+    order = best_first(shares, lambda place: texts[place])[:k]
+    return tuple((texts[place], float(shares[place])) for place in order.tolist())
 
 
 def _texts(index: PassageIndex, phrases: Ints) -> tuple[str, ...]:
