@@ -9,6 +9,7 @@ import platform
 import socket
 import subprocess
 import sys
+from abc import abstractmethod
 from pathlib import Path
 
 from local.components.component import Component, Launch, Site, plain_environ
@@ -55,8 +56,9 @@ class Valkey(Component):
     stop_seconds = 30.0
 
     @property
+    @abstractmethod
     def megabytes(self) -> int:
-        raise NotImplementedError
+        """Memory it may use, in MiB."""
 
     def __init__(self, site: Site) -> None:
         super().__init__(site)
