@@ -13,8 +13,8 @@ import grpc
 from pergola.graph.v1 import (
     cypher_pb2,
     cypher_pb2_grpc,
-    graph_pb2,
     graph_pb2_grpc,
+    reading_pb2,
     retrieval_pb2,
     retrieval_pb2_grpc,
 )
@@ -167,7 +167,7 @@ class GraphDoor(_Acting):
 
     async def search(self, graph: str, query: str, timeout: float = 20, **fields: Any) -> list[tuple[str, str, int]]:
         """Key, name and mentions of each entity."""
-        request = graph_pb2.SearchEntitiesRequest(graph=graph, query=query, **fields)
+        request = reading_pb2.SearchEntitiesRequest(graph=graph, query=query, **fields)
         answer = await self.graph.SearchEntities(request, timeout=timeout)
         return [(one.key, one.name, one.mention_count) for one in answer.entities]
 

@@ -4,7 +4,7 @@ from typing import Any, TypeAlias
 
 import grpc
 
-from pergola.graph.v1 import graph_pb2, graph_pb2_grpc
+from pergola.graph.v1 import entity_pb2, graph_pb2_grpc, reading_pb2
 from services.graph.search import search_entities
 from services.graph.store import Reader
 from services.runtime.call import current
@@ -19,13 +19,13 @@ class GraphHandlers(graph_pb2_grpc.GraphServiceServicer):
         self._store = store
 
     async def SearchEntities(
-        self, request: graph_pb2.SearchEntitiesRequest, _context: Context
-    ) -> graph_pb2.SearchEntitiesResponse:
+        self, request: reading_pb2.SearchEntitiesRequest, _context: Context
+    ) -> reading_pb2.SearchEntitiesResponse:
         limit = request.limit if request.HasField("limit") else _DEFAULT_LIMIT
         found = await search_entities(self._store, current().tenant, request.graph, request.query, limit)
-        return graph_pb2.SearchEntitiesResponse(
+        return reading_pb2.SearchEntitiesResponse(
             entities=[
-                graph_pb2.Entity(key=entity.key, name=entity.name, mention_count=entity.mention_count)
+                entity_pb2.Entity(key=entity.key, name=entity.name, mention_count=entity.mention_count)
                 for entity in found
             ]
         )
