@@ -54,11 +54,15 @@ class Sums:
     """The words of those keys that are new in some point."""
 
 
-async def delete_of_documents(session: Session, collection: Collection, documents: Sequence[str], sums: Sums) -> None:
-    """Removes all points of these documents."""
+async def delete_of_documents(
+    session: Session, collection: Collection, documents: Sequence[str], sums: Sums, taken: Sequence[str] = ()
+) -> None:
+    """Removes all points of these documents, and those of the ids `taken` by whomever: a document's points win."""
     t = Layout(collection.id)
     rows = await session.fetch(
-        f"DELETE FROM {t['point']} WHERE document = ANY($1::text[]) RETURNING n, id", list(documents)
+        f"DELETE FROM {t['point']} WHERE document = ANY($1::text[]) OR id = ANY($2::text[]) RETURNING n, id",
+        list(documents),
+        list(taken),
     )
     await delete_rest(session, collection, rows, sums)
 
