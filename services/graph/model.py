@@ -1,8 +1,9 @@
 """What the graph consists of, in the words of the domain."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Final, NamedTuple, TypeAlias
 
 from services.graph.extraction.names import Name
 
@@ -41,6 +42,23 @@ class Claim:
     """Everything up to here is in the graph; None when what there was must be removed before anything is applied."""
 
 
+Scalar: TypeAlias = str | int | float | bool
+Value: TypeAlias = Scalar | Sequence[Scalar]
+"""What a property may be: one value, or a list of values of one kind."""
+
+MENTIONED_WITH: Final = "mentioned_with"
+"""The type of the relations that followers derive: two names in one sentence."""
+
+RESERVED: Final = frozenset(
+    {
+        *("uid", "graph", "key", "name", "type", "aliases", "manual", "mentions", "form"),
+        *("source", "target", "weight", "id", "element_id", "labels"),
+    }
+)
+"""Properties of entities and relations that are the service's own. Callers' properties stand beside them in the store,
+so these names, and those that begin with `_`, are refused."""
+
+
 @dataclass(frozen=True, slots=True)
 class Entity:
     """Something that has a name."""
@@ -50,6 +68,59 @@ class Entity:
     name: str
     mention_count: int
     """How many passages mention it."""
+    type: str = ""
+    """Empty: not known."""
+    aliases: Sequence[str] = ()
+    """Other names, sorted."""
+    properties: Mapping[str, Value] = field(default_factory=dict)
+    manual: bool = False
+    """Whether it was written by hand, and so stays without any mention."""
+
+
+class RelationKey(NamedTuple):
+    """What makes a relation the same relation."""
+
+    source: str
+    """Key of the entity it begins at."""
+    target: str
+    type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """A relation between two entities."""
+
+    graph: str
+    source: str
+    target: str
+    type: str
+    weight: float
+    properties: Mapping[str, Value] = field(default_factory=dict)
+    manual: bool = False
+    """Whether it was written by hand, and so stays without any passage that says it."""
+
+
+class Evidence(NamedTuple):
+    """A passage that says something, and with what words."""
+
+    document: str
+    chunk: int
+    """Position of the passage among the document's chunks, from 0."""
+    text: str
+    """The name as it is written there; for a relation the sentence. Empty: not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Merge:
+    """That several entities are one."""
+
+    id: str
+    graph: str
+    target: str
+    """Key of the entity that stays."""
+    sources: Sequence[str]
+    """Keys of those that became part of it."""
+    time: datetime
 
 
 class Mention(NamedTuple):
