@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final, NamedTuple, TypeAlias
 
 from services.graph.extraction.names import Name
+from services.graph.extraction.sentences import Sentence
 
 
 class Cursor(NamedTuple):
@@ -17,7 +18,8 @@ class Cursor(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Passage:
-    """A passage as the graph keeps it: where it stands, and the names it mentions. Its text stays with vector."""
+    """A passage as the graph keeps it: where it stands, and the names it mentions. Its text stays with vector, except
+    for the sentences that say which names belong together."""
 
     id: str
     """Of its point."""
@@ -27,6 +29,10 @@ class Passage:
     """Position among the document's chunks, from 0."""
     names: Sequence[Name]
     """Each key once."""
+    sentences: Sequence[Sentence] = ()
+    """Those with two names and more."""
+    digest: str = ""
+    """Tells this text from another: what callers said of a passage holds as long as it stays the same."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +46,8 @@ class Claim:
     """Rises with every claim; what was claimed before can't be written any more."""
     cursor: Cursor | None
     """Everything up to here is in the graph; None when what there was must be removed before anything is applied."""
+    incarnation: str = ""
+    """Of the collection that was last followed, also when its cursor is None; empty: none ever was."""
 
 
 Scalar: TypeAlias = str | int | float | bool
@@ -152,6 +160,87 @@ class Capabilities:
     def isolates_cypher(self) -> bool:
         """Whether the store itself keeps raw Cypher inside its tenant and from writing."""
         return self.databases and self.read_only_logins
+
+
+@dataclass(frozen=True, slots=True)
+class NewEntity:
+    """What is said of an entity by hand. What is empty is left as it is."""
+
+    key: str
+    name: str = ""
+    type: str = ""
+    aliases: Sequence[str] = ()
+    properties: Mapping[str, Value | None] = field(default_factory=dict)
+    """None removes one."""
+    mentions: Sequence[Evidence] = ()
+    """Who says so; it holds as long as they do. None: it holds for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class NewRelation:
+    """What is said of a relation by hand. What is empty is left as it is."""
+
+    source: str
+    """Key of an entity, or a name."""
+    target: str
+    type: str
+    weight: float | None = None
+    properties: Mapping[str, Value | None] = field(default_factory=dict)
+    mentions: Sequence[Evidence] = ()
+
+
+class Refusal(NamedTuple):
+    """Why one of several was not stored or not deleted."""
+
+    place: int
+    """Which of the batch, from 0."""
+    reason: str
+    """For programs."""
+    message: str
+    """For people: what to do."""
+
+
+class Stored(NamedTuple):
+    """What became of a batch."""
+
+    keys: Sequence[str]
+    """Of entities, the keys under which they are now, in the order of the batch; empty for one that was refused."""
+    created: int
+    refused: Sequence[Refusal]
+
+
+class Deleted(NamedTuple):
+    """What became of entities that were to be deleted; each key is in one of the three."""
+
+    deleted: Sequence[str]
+    missing: Sequence[str]
+    derived: Sequence[str]
+    """They stay, without what was said of them by hand, because documents mention them."""
+
+
+class Given(NamedTuple):
+    """That a caller said of a passage that it mentions something, or that this does not hold any more."""
+
+    passage: str
+    """Id of its point."""
+    key: str
+    name: str
+    gone: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GivenPage:
+    """What was given since some place in a graph's log. Applying a page twice does no harm."""
+
+    seq: int
+    """The place behind it."""
+    reset: bool
+    """Forget what was given before: the log does not reach back that far, and this page begins from nothing."""
+    items: Sequence[Given]
+    more: bool
+    """Whether there is more already."""
+    merges: Mapping[str, str] | None
+    """Key of each merged entity → key of the one it is part of, all of them; None: as they were."""
 
 
 class FenceLost(Exception):
