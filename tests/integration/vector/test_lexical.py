@@ -11,7 +11,7 @@ import pytest
 from google.protobuf.field_mask_pb2 import FieldMask
 from google.protobuf.json_format import ParseDict
 
-from pergola.vector.v1 import collection_pb2, point_pb2, selection_pb2
+from pergola.vector.v1 import collection_pb2, point_pb2, querying_pb2, selection_pb2
 from services.vector.stores.points import lexicon
 from services.vector.stores.points.terms import vocabulary
 from services.vector.text import words
@@ -122,7 +122,7 @@ async def test_a_phrase_has_to_be_there(vector: Vector, language: str, phrase: s
         await filtered(vector, one.name, {"filter": {"must_not": [{"phrase": phrase}]}}) == one.texts.keys() - expected
     )
     # The words of the phrase are scored with those of the question.
-    lexical = point_pb2.QueryPointsRequest(lexical={"phrases": [phrase]}).lexical
+    lexical = querying_pb2.LexicalOptions(phrases=[phrase])
     found = await vector.query(one.name, text="harbour", mode="lexical", lexical=lexical, k=1000)
     terms = words.of_query(f"harbour\n{phrase}", language)
     assert scores(found) == pytest.approx(one.bm25(terms, fits))
@@ -137,7 +137,7 @@ async def test_a_prefix_is_the_beginning_of_a_word_as_it_is_written(vector: Vect
     folded = prefix.casefold()
     expected = {id for id, text in one.texts.items() if begins(folded)(text)}
     assert await filtered(vector, one.name, {"words_prefix": prefix}) == expected
-    lexical = point_pb2.QueryPointsRequest(lexical={"prefixes": [prefix]}).lexical
+    lexical = querying_pb2.LexicalOptions(prefixes=[prefix])
     found = await vector.query(one.name, text="of", lexical=lexical, mode="lexical", k=1000)
     beginning = {word for text in one.texts.values() for word in words.tokens(text) if word.startswith(folded)}
     terms = [*words.of_query("of", language), *beginning - {"of"}]
@@ -169,7 +169,7 @@ async def test_a_korean_noun_is_found_whatever_particle_follows(vector: Vector) 
 async def test_points_with_unscored_beginnings_come_behind(vector: Vector) -> None:
     name = await vector.create(dimension=2)
     await upsert(vector, name, {f"p{n:03}": f"x{n:03} word" for n in range(200)})
-    lexical = point_pb2.QueryPointsRequest(lexical={"prefixes": ["x"]}).lexical
+    lexical = querying_pb2.LexicalOptions(prefixes=["x"])
     found = await vector.query(name, lexical=lexical, k=1000)
     assert len(found) == 200
     assert sum(one.score > 0 for one in found) == words.MAX_QUERY_WORDS
@@ -193,14 +193,16 @@ async def test_too_short_a_prefix_is_refused_by_name(vector: Vector, monkeypatch
 
 async def test_words_that_share_their_32_bits_are_told_apart(vector: Vector, monkeypatch: pytest.MonkeyPatch) -> None:
     """`lantern` and `harbour` are made to collide in what the index sees."""
-    lexicon.key.cache_clear()
-    real = lexicon.key.__wrapped__
+    real = lexicon._hashed
 
-    def key(word: str) -> bytes:
-        made: bytes = real(word)
-        return b"same" + made[4:] if word in ("lantern", "harbour") else made
+    def hashed(word: str) -> tuple[bytes, int]:
+        key, number = real(word)
+        if word in ("lantern", "harbour"):
+            key = b"same" + key[4:]
+            number = lexicon.number(key)
+        return key, number
 
-    monkeypatch.setattr(lexicon, "key", key)
+    monkeypatch.setattr(lexicon, "_hashed", hashed)
     one = await told(vector, seed=5)
     expected = {id for id, text in one.texts.items() if begins("lantern")(text)}
     assert await filtered(vector, one.name, {"words_prefix": "lantern"}) == expected
@@ -216,7 +218,7 @@ async def test_a_language_without_stems_is_refused_with_a_list(vector: Vector) -
 
 
 @pytest.mark.parametrize("fields", [{"k1": -0.1}, {"k1": 11}, {"b": 1.1}, {"b": math.nan}])
-async def test_wrong_weights_are_refused(vector: Vector, fields: dict[str, float]) -> None:
+async def test_wrong_weights_are_refused(vector: Vector, fields: dict[str, Any]) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         await vector.create(lexical=collection_pb2.Lexical(**fields))
     assert violations(caught.value) == [f"collection.lexical.{next(iter(fields))}"]
