@@ -1,6 +1,7 @@
 """Questions to a collection."""
 
 import asyncio
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -12,6 +13,7 @@ from services.vector.collections import Catalogue
 from services.vector.embedding import Embedder
 from services.vector.filters.tree import Filter
 from services.vector.model import Collection, Mode, Point, ScoredPoint, Vector
+from services.vector.nearest import MOST, Nearest
 from services.vector.stores.database.connections import Database
 from services.vector.stores.points import search as store
 from services.vector.stores.points import selecting
@@ -46,10 +48,11 @@ class Question:
 class Search:
     """Reads points."""
 
-    def __init__(self, database: Database, catalogue: Catalogue, embedder: Embedder) -> None:
+    def __init__(self, database: Database, catalogue: Catalogue, embedder: Embedder, nearest: Nearest) -> None:
         self._database = database
         self._catalogue = catalogue
         self._embedder = embedder
+        self._nearest = nearest
 
     async def query(self, tenant: str, question: Question) -> list[ScoredPoint]:
         """The `k` points that fit best, best first.
@@ -124,6 +127,10 @@ class Search:
             return {one.id: one for one in await point_store.get(session, collection, ids, with_vector=with_vector)}
 
     async def _ask(self, collection: Collection, question: Question) -> list[ScoredPoint]:
+        if _plain(question):
+            return await self._nearest.of(
+                collection, await self._vector(collection, question), question.k, with_payload=question.with_payload
+            )
         want = store.Want(
             terms=words.of_query(question.text) if question.mode != "dense" else None,
             vector=await self._vector(collection, question) if question.mode != "lexical" else None,
@@ -156,6 +163,18 @@ class Search:
         return vector
 
 
+def _plain(question: Question) -> bool:
+    """Whether nothing is asked for but the nearest points."""
+    return (
+        question.mode == "dense"
+        and question.filter is None
+        and question.threshold is None
+        and question.ef is None
+        and question.k <= MOST
+        and not (question.offset or question.exact or question.with_vector)
+    )
+
+
 def checked(collection: Collection, vector: Vector, field: str = "vector") -> Vector:
     """A vector from outside, fit for the collection; `field` is its place in the request.
 
@@ -164,7 +183,10 @@ def checked(collection: Collection, vector: Vector, field: str = "vector") -> Ve
     if vector.shape[0] != collection.dimension:
         text = f"has {vector.shape[0]} numbers, the collection {collection.dimension}"
         raise DimensionMismatch(f"{field} {text}.", violations=[Violation(field, text)])
-    if not np.isfinite(vector).all():
+    wide = vector.astype(np.float64)
+    # Finite just when each of the numbers is: their squares can't pass the largest of 64 bits.
+    squares = float(wide.dot(wide))
+    if not math.isfinite(squares):
         text = "must hold finite numbers alone"
         raise InvalidVector(f"{field} {text}.", violations=[Violation(field, text)])
     if collection.distance != "cosine":
@@ -172,9 +194,8 @@ def checked(collection: Collection, vector: Vector, field: str = "vector") -> Ve
             text = f"holds a number beyond ±{_LARGEST_HALF:.0f}, the limit of the collection's storage"
             raise InvalidVector(f"{field} {text}.", violations=[Violation(field, text)])
         return vector
-    # Only the direction counts, so the length can be one that 16 bits hold well.
-    length = float(np.linalg.norm(vector.astype(np.float64)))
-    if length == 0.0:
+    if squares == 0.0:
         text = "must not be all zeros: it has no direction"
         raise InvalidVector(f"{field} {text}.", violations=[Violation(field, text)])
-    return (vector.astype(np.float64) / length).astype(np.float32)
+    # Only the direction counts, so the length can be one that 16 bits hold well.
+    return (wide / math.sqrt(squares)).astype(np.float32)

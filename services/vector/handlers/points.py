@@ -133,16 +133,13 @@ def _with_payload(request: pb.QueryPointsRequest | pb.ScrollPointsRequest) -> bo
 
 def _answer(request: pb.QueryPointsRequest, found: Sequence[ScoredPoint]) -> pb.QueryPointsResponse:
     with_payload = _with_payload(request)
-    return pb.QueryPointsResponse(points=[_scored(one, with_payload, request.payload_fields) for one in found])
-
-
-def _scored(one: ScoredPoint, with_payload: bool, only: Sequence[str]) -> pb.ScoredPoint:
-    message = pb.ScoredPoint(point=messages.point(one.point, with_payload=with_payload, only=only), score=one.score)
-    if one.dense_score is not None:
-        message.dense_score = one.dense_score
-    if one.lexical_score is not None:
-        message.lexical_score = one.lexical_score
-    return message
+    only = request.payload_fields
+    answer = pb.QueryPointsResponse()
+    for one in found:
+        # A score that is None stays absent.
+        message = answer.points.add(score=one.score, dense_score=one.dense_score, lexical_score=one.lexical_score)
+        messages.fill(message.point, one.point, with_payload=with_payload, only=only)
+    return answer
 
 
 def _error(fields: ErrorFields) -> pb.ScrollPointsResponse:

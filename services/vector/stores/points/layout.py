@@ -19,6 +19,8 @@ from typing import Final
 from services.vector.model import Collection, Distance, Storage
 
 OPERATORS: Final[dict[Distance, str]] = {"cosine": "<=>", "inner_product": "<#>", "l2": "<->"}
+SCORES: Final[dict[Distance, str]] = {"cosine": "1 - distance", "inner_product": "- distance", "l2": "- distance"}
+"""What a caller is told of a distance: higher is better."""
 _CLASSES: Final[dict[Distance, str]] = {"cosine": "cosine_ops", "inner_product": "ip_ops", "l2": "l2_ops"}
 INDEX_LIMIT: Final[dict[Storage, int]] = {"halfvec": 4000, "vector": 2000}
 """Dimensions that pgvector can index by storage type."""

@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.vector.filters.tree import Filter
-from services.vector.model import Collection, Distance, ScoredPoint, Vector
+from services.vector.model import Collection, ScoredPoint, Vector
 from services.vector.stores.database.connections import Record, Session
 from services.vector.stores.points import arms, conditions, lexicon, selecting
 from services.vector.stores.points.arms import Narrowed, Route
 from services.vector.stores.points.conditions import Values
-from services.vector.stores.points.layout import Layout
+from services.vector.stores.points.layout import SCORES, Layout
 from services.vector.stores.points.writing import COLUMNS, point
 
 FEW: Final = 10_000
@@ -23,8 +23,6 @@ RRF: Final = 60
 """Constant of the fusion: how much the first ranks stand out."""
 _DEPTH: Final = 50
 """Each arm of a hybrid search looks at least this deep."""
-
-_SCORES: Final[dict[Distance, str]] = {"cosine": "1 - distance", "inner_product": "- distance", "l2": "- distance"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +105,7 @@ def _text(collection: Collection, want: Want, plan: Plan, values: Values) -> str
 
 def _best(collection: Collection, want: Want, depth: int, values: Values) -> str:
     """CTE `best` (n, score, dense, lexical) from `near`, from `matching`, or from both."""
-    score = _SCORES[collection.distance]
+    score = SCORES[collection.distance]
     page = f"LIMIT {values.bind(want.k)} OFFSET {values.bind(want.offset)}"
     if want.terms is None:
         return f"""
