@@ -6,6 +6,7 @@ is asked at once. Collections don't wait for each other.
 """
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -87,6 +88,16 @@ class Nearest:
                 if not one.batch.awaited and one.batch.task is not None:
                     # Nobody is left who waits for it; a statement that has ended does not mind.
                     one.batch.task.cancel()
+
+    async def of_each(
+        self, collection: Collection, vectors: Sequence[Vector], k: int, *, with_payload: bool
+    ) -> list[list[ScoredPoint]]:
+        """The same for several vectors, in one statement.
+
+        Raises CollectionNotFound, StoreUnavailable, DeadlineExceeded.
+        """
+        async with self._database.session() as session:
+            return await store.find(session, collection, vectors, k, with_payload=with_payload)
 
     def _ended(self, collection: Collection, line: _Line) -> None:
         """A statement has ended: the next one, with all that waited for it, or none."""

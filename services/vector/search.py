@@ -21,7 +21,9 @@ from services.vector.stores.points import writing as point_store
 from services.vector.text import words
 
 _AT_ONCE: Final = 4
-"""Questions of a batch: no batch takes all of the connections."""
+"""Statements of a batch: no batch takes all of the connections."""
+_FEWEST: Final = 4
+"""Questions of a batch that are worth a statement beside the others."""
 _LARGEST_HALF: Final = 65_504.0
 
 
@@ -68,23 +70,44 @@ class Search:
             return await self._ask(await self._catalogue.get(tenant, question.collection), question)
 
     async def query_all(self, tenant: str, questions: Sequence[Question]) -> list[list[ScoredPoint]]:
-        """The answers to several questions, a few at a time.
+        """The answers to several questions, a few statements at a time; those by vector alone share statements.
 
         Raises what `query` raises, of the first question that failed; the others are ended then.
         """
         turns = asyncio.Semaphore(_AT_ONCE)
+        answers: list[list[ScoredPoint]] = [[] for _ in questions]
 
-        async def ask(question: Question) -> list[ScoredPoint]:
+        async def ask(places: Sequence[int]) -> None:
             async with turns:
-                return await self.query(tenant, question)
+                if len(places) == 1:
+                    answers[places[0]] = await self.query(tenant, questions[places[0]])
+                    return
+                found = await self._query_alike(tenant, [questions[place] for place in places])
+                for place, answer in zip(places, found, strict=True):
+                    answers[place] = answer
 
         try:
             async with asyncio.TaskGroup() as group:
-                asked = [group.create_task(ask(question)) for question in questions]
+                for places in _shares(questions):
+                    group.create_task(ask(places))
         except BaseExceptionGroup as errors:
             # The first says what is wrong; the others are no news to the caller.
             raise errors.exceptions[0] from None
-        return [task.result() for task in asked]
+        return answers
+
+    async def _query_alike(self, tenant: str, questions: Sequence[Question]) -> list[list[ScoredPoint]]:
+        """The answers to questions that want the same of the same collection."""
+        collection = await self._catalogue.get(tenant, questions[0].collection)
+        try:
+            return await self._ask_alike(collection, questions)
+        except CollectionNotFound:
+            self._catalogue.forget(collection)
+            return await self._ask_alike(await self._catalogue.get(tenant, questions[0].collection), questions)
+
+    async def _ask_alike(self, collection: Collection, questions: Sequence[Question]) -> list[list[ScoredPoint]]:
+        vectors = [await self._vector(collection, question) for question in questions]
+        first = questions[0]
+        return await self._nearest.of_each(collection, vectors, first.k, with_payload=first.with_payload)
 
     async def get(self, tenant: str, name: str, ids: list[str], *, with_vector: bool) -> tuple[list[Point], list[str]]:
         """The points of these ids in this order, and the ids that don't exist.
@@ -173,6 +196,21 @@ def _plain(question: Question) -> bool:
         and question.k <= MOST
         and not (question.offset or question.exact or question.with_vector)
     )
+
+
+def _shares(questions: Sequence[Question]) -> list[list[int]]:
+    """The places of questions, each share for one statement: plain ones that have their vector share it."""
+    alike: dict[tuple[str, int, bool], list[int]] = {}
+    shares: list[list[int]] = []
+    for place, question in enumerate(questions):
+        if _plain(question) and question.vector is not None:
+            alike.setdefault((question.collection, question.k, question.with_payload), []).append(place)
+        else:
+            shares.append([place])
+    for places in alike.values():
+        parts = min(_AT_ONCE, -(-len(places) // _FEWEST))
+        shares.extend(places[part::parts] for part in range(parts))
+    return shares
 
 
 def checked(collection: Collection, vector: Vector, field: str = "vector") -> Vector:
