@@ -12,7 +12,8 @@ from functools import lru_cache
 from services.vector.model import Collection, ScoredPoint, Vector
 from services.vector.stores.database import codecs
 from services.vector.stores.database.connections import EF, Record, Session
-from services.vector.stores.points.layout import OPERATORS, SCORES, Layout
+from services.vector.stores.points.fusing import SCORES
+from services.vector.stores.points.layout import OPERATORS, Layout
 from services.vector.stores.points.writing import COLUMNS, point
 
 MOST = EF
