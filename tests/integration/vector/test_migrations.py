@@ -12,6 +12,7 @@ from services.vector.stores import collections as collection_store
 from services.vector.stores.database import migrate
 from services.vector.stores.database.connections import Database
 from services.vector.stores.points.terms import filling
+from tests import bounds
 from tests.stacks import Stores
 from tests.support.vector import caller, database_of, vector_service
 
@@ -162,7 +163,7 @@ async def test_phrases_are_found_in_what_was_stored_before_there_were_any(stores
             found = await collection_store.find(session, collection)
         assert found is not None
         # Maintenance does the same at the start, and may hold the rows.
-        async with asyncio.timeout(bounds.QUICK_SECONDS):
+        async with asyncio.timeout(bounds.RECOVERY):
             while not await filling.fill(database, found):
                 await asyncio.sleep(0.05)
         for phrase, ids in (

@@ -190,8 +190,8 @@ def _rows(numbers: Sequence[int], writes: Sequence[Write], sums: Sums) -> dict[s
     for n, write in zip(numbers, writes, strict=True):
         rows["point"].append((n, *_row(write.point)))
         rows["delta"].append((n, write.vector))
-        order = lexicon.sequence(write.words.order)
-        rows["lexical"].append((n, write.words.length, *lexicon.pack(write.words.counts), order))
+        lexical = (n, write.words.length, *lexicon.pack(write.words.counts), lexicon.sequence(write.words.order))
+        rows["lexical"].append(lexical)
         words.update(write.words.counts.keys())
         sums.words += write.words.length
         sums.upserted.append(write.point.id)
