@@ -179,13 +179,14 @@ async def test_an_explanation_shows_filter_route_stages_and_plan(vector: Vector,
         filter={"must": [{"key": "n", "integer_range": {"lt": 25}}]},
         lexical={"phrases": ["word lantern"]},
     )
-    assert MessageToDict(one.filter) == {"fittingCount": "18", "pointCount": "100", "selectivity": 0.18}
+    assert MessageToDict(one.filter) == {"fittingCount": 18, "pointCount": 100, "selectivity": 0.18}
     assert (one.dense.route, one.dense.vector, one.dense.depth, one.dense.found_count) == ("exact", "given", 128, 18)
     assert "18 points fit" in one.dense.reason
     assert [stage.name for stage in one.stages] == ["lean", "probe", "search"]
     assert all(stage.milliseconds >= 0 for stage in one.stages)
     assert "Execution Time" in one.plan
     assert "fitting" in one.plan
+    assert all(len(literal) < 100 for literal in one.plan.split("'")[1::2])
     assert {point.scored.point.id for point in one.points} <= {f"p{n:03}" for n in range(25) if n % 4}
     bare = await explain(vector, lamps, vector={"values": _ASKED})
     assert (bare.mode, bare.plan, bare.dense.route) == ("dense", "", "index")
