@@ -7,12 +7,13 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 
-from services.graph.model import Capabilities, Claim, Cursor, Entity, Mention, Passage
+from services.graph.model import Capabilities, Claim, Cursor, Passage
 from services.graph.store import Rows
 from services.graph.stores.arcadedb_admin import ArcadeDBAdmin
 from services.graph.stores.arcadedb_cypher import ArcadeDBCypher
 from services.graph.stores.bolt import Bolt, NoDatabase, Transaction, Work, open_driver
 from services.graph.stores.place import Place
+from services.graph.stores.reading import StoreReader
 from services.graph.stores.slots import Slots
 from services.graph.stores.statements import claims, reading, writing
 from services.runtime.errors import CypherNeedsIsolation, StoreUnavailable
@@ -30,7 +31,7 @@ _SCHEMA: Final = tuple(
 _CLEAR_AT_ONCE: Final = 500
 
 
-class ArcadeDBStore:
+class ArcadeDBStore(StoreReader):
     """A `GraphStore`. Nothing is asked of the server before it is needed."""
 
     def __init__(self, bolt: Bolt, admin: ArcadeDBAdmin, cypher: ArcadeDBCypher) -> None:
@@ -84,31 +85,8 @@ class ArcadeDBStore:
         log.info("graph store", extra={"version": version, "read_only_logins": logins})
         return self._capabilities
 
-    # Reading.
-
-    async def search(self, tenant: str, graph: str, key: str, limit: int) -> list[Entity]:
-        place = _place(tenant)
-        return await self._read(tenant, lambda tx: reading.search(tx, place, graph, key, limit), list)
-
-    async def entities(self, tenant: str, graphs: Sequence[str], keys: Sequence[str]) -> list[Entity]:
-        place = _place(tenant)
-        uids = sorted(place.inside(graph, key) for graph in graphs for key in keys)
-        return await self._read(tenant, lambda tx: reading.entities(tx, uids), list)
-
-    async def sizes(self, tenant: str, graphs: Sequence[str]) -> Mapping[str, int]:
-        place = _place(tenant)
-        uids = [place.graph(graph) for graph in graphs]
-        return await self._read(tenant, lambda tx: reading.sizes(tx, uids), dict)
-
-    async def mentions(self, tenant: str, passages: Sequence[tuple[str, str]]) -> list[Mention]:
-        place = _place(tenant)
-        uids = sorted(place.inside(graph, passage) for graph, passage in passages)
-        return await self._read(tenant, lambda tx: reading.mentions(tx, uids), list)
-
-    async def mentioning(self, tenant: str, names: Sequence[tuple[str, str]], limit: int) -> list[Mention]:
-        place = _place(tenant)
-        uids = sorted(place.inside(graph, key) for graph, key in names)
-        return await self._read(tenant, lambda tx: reading.mentioning(tx, uids, limit), list)
+    async def capabilities(self) -> Capabilities:
+        return self._capabilities or await self.probe()
 
     # Writing.
 
@@ -176,7 +154,7 @@ class ArcadeDBStore:
     async def query(
         self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float
     ) -> AsyncIterator[Rows]:
-        found = self._capabilities or await self.probe()
+        found = await self.capabilities()
         if not found.isolates_cypher:
             raise CypherNeedsIsolation("this graph store can't keep raw Cypher inside one tenant; use the other RPCs")
         await self._make(tenant)
@@ -186,7 +164,14 @@ class ArcadeDBStore:
         async with running as rows:
             yield rows
 
+    async def explain(self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float) -> str:
+        async with self.query(tenant, f"EXPLAIN {statement}", parameters, seconds) as rows:
+            return await rows.plan()
+
     # Databases.
+
+    def _place(self, tenant: str) -> Place:
+        return _place(tenant)
 
     async def _read(self, tenant: str, work: Work[T], nothing: Callable[[], T]) -> T:
         try:

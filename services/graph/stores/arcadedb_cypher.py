@@ -17,7 +17,7 @@ from neo4j.exceptions import AuthError, Forbidden, Neo4jError
 
 from services.graph.stores import failures
 from services.graph.stores.arcadedb_admin import ArcadeDBAdmin
-from services.graph.stores.cypher_values import Json, row
+from services.graph.stores.cypher_values import Json, plan_text, row
 from services.graph.stores.slots import Slots
 from services.runtime.errors import CypherNeedsIsolation, PergolaError
 from services.runtime.settings import Secret
@@ -193,6 +193,12 @@ class ArcadeDBRows:
         # Some writes are refused only here. Nothing of a login that may not write is ever committed.
         await self._transaction.commit()
         self.finished = True
+
+    async def plan(self) -> str:
+        summary = await self._result.consume()
+        await self._transaction.commit()
+        self.finished = True
+        return plan_text(summary.plan)
 
 
 async def _accepted(driver: neo4j.AsyncDriver, database: str) -> bool:
