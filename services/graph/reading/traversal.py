@@ -16,7 +16,7 @@ from services.graph.store import Reader
 T = TypeVar("T")
 
 _RELATIONS_AT_ONCE: Final = 10_000
-"""Relations asked of the store by one read, at most."""
+"""Relations of one direction asked of the store by one read; more only where a single entity may have more."""
 _ENTITIES_AT_ONCE: Final = 200
 
 
@@ -66,9 +66,10 @@ async def traverse(
         sent += 1
     for depth in range(1, bounds.max_depth + 1):
         coming: list[str] = []
-        size = max(1, min(_ENTITIES_AT_ONCE, _RELATIONS_AT_ONCE // (bounds.fan_out + 1)))
+        each = bounds.fan_out + 1
+        size = max(1, min(_ENTITIES_AT_ONCE, _RELATIONS_AT_ONCE // each))
         for batch in parts(frontier, size):
-            steps = await store.steps(tenant, graph, batch, along, each=bounds.fan_out + 1, most=_RELATIONS_AT_ONCE)
+            steps = await store.steps(tenant, graph, batch, along, each=each, most=2 * each * size)
             fresh, cut = _fresh(batch, steps, seen, bounds, room=bounds.limit - len(seen))
             truncated = truncated or cut
             seen.update(fresh)
