@@ -64,6 +64,11 @@ class Reader(Protocol):
     ) -> Mapping[str, Sequence[Evidence]]:
         """By key: the passages that mention it, in the order of documents and chunks, at most `each`."""
 
+    async def evidence_of_relations(
+        self, tenant: str, graph: str, wanted: Sequence[RelationKey], each: int
+    ) -> Mapping[RelationKey, Sequence[Evidence]]:
+        """The same for relations: the passages that say it, with the sentence."""
+
     async def named(
         self, tenant: str, graph: str, form: str, types: Sequence[str], limit: int, *, longer: bool
     ) -> list[Named]:
@@ -163,8 +168,12 @@ class Writer(Protocol):
     ) -> None:
         """Moves the cursor from `before` to `after` and makes the graph hold `upserts` and not `deletes`."""
 
-    async def clear(self, claim: Claim, lease_seconds: float) -> bool:
-        """Removes a part of what was derived; True when nothing is left. From the first call on, the cursor is None."""
+    async def clear(self, claim: Claim, lease_seconds: float, *, given: bool = False) -> bool:
+        """Removes a part of what was derived; True when nothing is left. From the first call on, the cursor is None.
+
+        `given`: what callers said of passages goes too. Otherwise it waits, and holds again for those passages that
+        come again with the same text. What was said of no passage stays in any case.
+        """
 
     async def begin(self, claim: Claim, cursor: Cursor, lease_seconds: float) -> None:
         """Sets the cursor of a graph that holds nothing."""
@@ -228,7 +237,7 @@ class CypherRunner(Protocol):
         """How the store would run a statement, in its own words; it is not run. Raises what `query` raises."""
 
 
-class GraphStore(Reader, Writer, CypherRunner, Protocol):
+class GraphStore(Reader, Writer, Editor, GivenLog, CypherRunner, Protocol):
     async def capabilities(self) -> Capabilities:
         """What the last probe found; probes when there was none. Raises StoreUnavailable."""
 

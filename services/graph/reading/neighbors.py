@@ -1,13 +1,13 @@
 """The entities one relation away."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from services.graph.model import Entity, Evidence, Relation, RelationKey
 from services.graph.reading.along import Along, Step
 from services.graph.store import Reader
-from services.runtime.errors import EntityNotFound, Unimplemented
+from services.runtime.errors import EntityNotFound
 
 
 class Neighbor(NamedTuple):
@@ -41,8 +41,6 @@ async def list_neighbors(
 
     Raises EntityNotFound, StoreUnavailable, DeadlineExceeded.
     """
-    if mentions:
-        raise Unimplemented("mentions of relations can't be read yet; leave with_mentions out")
     begin = await the_entity(store, tenant, graph, key)
     steps = await store.neighbors(tenant, graph, begin.key, along, after, size + 1)
     last = steps[size - 1] if len(steps) > size else None
@@ -53,7 +51,7 @@ async def list_neighbors(
     }
     ends = list(dict.fromkeys(step.end for step in steps))
     entities = {one.key: one for one in await store.entities(tenant, [graph], ends)}
-    evidence: Mapping[RelationKey, Sequence[Evidence]] = {}
+    evidence = await store.evidence_of_relations(tenant, graph, keys, mentions) if mentions else {}
     neighbors = [
         Neighbor(relations[step.relation], entities[step.end], evidence.get(step.relation, ()))
         for step in steps

@@ -12,10 +12,13 @@ from services.graph.store import Rows
 from services.graph.stores.arcadedb_admin import ArcadeDBAdmin
 from services.graph.stores.arcadedb_cypher import ArcadeDBCypher
 from services.graph.stores.bolt import Bolt, NoDatabase, Transaction, Work, open_driver
+from services.graph.stores.editing import Editing
 from services.graph.stores.place import Place
+from services.graph.stores.queue import Queue
 from services.graph.stores.reading import StoreReader
 from services.graph.stores.slots import Slots
-from services.graph.stores.statements import claims, reading, writing
+from services.graph.stores.statements import claims, reading, schema
+from services.graph.stores.statements.writing import following
 from services.runtime.errors import CypherNeedsIsolation, StoreUnavailable
 from services.runtime.settings import Secret
 
@@ -24,14 +27,11 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _PREFIX: Final = "pergola-"
-_SCHEMA: Final = tuple(
-    f"CREATE CONSTRAINT {label.lower()}_uid IF NOT EXISTS FOR (n:{label}) REQUIRE n.uid IS UNIQUE"
-    for label in ("Follow", "Passage", "Entity")
-)
-_CLEAR_AT_ONCE: Final = 500
+_CLEAR_AT_ONCE: Final = 200
+_FORGET_AT_ONCE: Final = 2000
 
 
-class ArcadeDBStore(StoreReader):
+class ArcadeDBStore(StoreReader, Editing):
     """A `GraphStore`. Nothing is asked of the server before it is needed."""
 
     def __init__(self, bolt: Bolt, admin: ArcadeDBAdmin, cypher: ArcadeDBCypher) -> None:
@@ -41,6 +41,7 @@ class ArcadeDBStore(StoreReader):
         self._made: set[str] = set()
         self._lock = asyncio.Lock()
         self._capabilities: Capabilities | None = None
+        self._queue = Queue()
 
     @classmethod
     @asynccontextmanager
@@ -125,20 +126,23 @@ class ArcadeDBStore(StoreReader):
 
         async def work(transaction: Transaction) -> None:
             await claims.move(transaction, place, claim, before, after, lease_seconds)
-            more = await writing.apply(transaction, place, claim.graph, upserts, deletes)
+            more = await following.apply(transaction, place, claim.graph, upserts, deletes)
             if more:
                 await claims.count(transaction, place, claim, more)
 
-        await self._write(claim.tenant, work)
+        await self._write(claim.tenant, work, claim.graph)
 
-    async def clear(self, claim: Claim, lease_seconds: float) -> bool:
+    async def clear(self, claim: Claim, lease_seconds: float, *, given: bool = False) -> bool:
         place = _place(claim.tenant)
 
         async def work(transaction: Transaction) -> bool:
             await claims.empty(transaction, place, claim, lease_seconds)
-            return await writing.clear(transaction, place, claim.graph, _CLEAR_AT_ONCE)
+            empty = await following.clear(transaction, place, claim.graph, _CLEAR_AT_ONCE)
+            if not empty or not given:
+                return empty
+            return await following.forget(transaction, place, claim.graph, _FORGET_AT_ONCE)
 
-        return await self._write(claim.tenant, work)
+        return await self._write(claim.tenant, work, claim.graph)
 
     async def begin(self, claim: Claim, cursor: Cursor, lease_seconds: float) -> None:
         place = _place(claim.tenant)
@@ -179,9 +183,13 @@ class ArcadeDBStore(StoreReader):
         except NoDatabase:
             return nothing()
 
-    async def _write(self, tenant: str, work: Work[T]) -> T:
+    async def _write(self, tenant: str, work: Work[T], graph: str = "") -> T:
         try:
-            return await self._bolt.write(_place(tenant).database, work)
+            if not graph:
+                return await self._bolt.write(_place(tenant).database, work)
+            # Those of one process that write one graph need not meet in the store.
+            async with self._queue.turn(tenant, graph):
+                return await self._bolt.write(_place(tenant).database, work)
         except NoDatabase:
             # Someone dropped it: the next claim makes it again.
             self._made.discard(tenant)
@@ -197,7 +205,7 @@ class ArcadeDBStore(StoreReader):
             database = _place(tenant).database
             if database not in await self._admin.databases():
                 await self._admin.create_database(database)
-            for statement in _SCHEMA:
+            for statement in schema.STATEMENTS:
                 await self._bolt.write(database, partial(_run, statement))
             self._made.add(tenant)
 

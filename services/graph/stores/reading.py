@@ -8,7 +8,7 @@ from services.graph.model import Entity, Evidence, Mention, Named, Relation, Rel
 from services.graph.reading.along import Along, Step
 from services.graph.stores.bolt import Work
 from services.graph.stores.place import Place
-from services.graph.stores.statements import entities, reading, relations, whole
+from services.graph.stores.statements import entities, evidence, reading, relations, whole
 
 T = TypeVar("T")
 
@@ -43,8 +43,13 @@ class StoreReader(ABC):
         self, tenant: str, graph: str, keys: Sequence[str], each: int
     ) -> Mapping[str, Sequence[Evidence]]:
         place = self._place(tenant)
-        uids = [place.inside(graph, key) for key in keys]
-        return await self._read(tenant, lambda tx: entities.evidence(tx, uids, each), dict)
+        return await self._read(tenant, lambda tx: evidence.of_entities(tx, place, graph, keys, each), dict)
+
+    async def evidence_of_relations(
+        self, tenant: str, graph: str, wanted: Sequence[RelationKey], each: int
+    ) -> Mapping[RelationKey, Sequence[Evidence]]:
+        place = self._place(tenant)
+        return await self._read(tenant, lambda tx: evidence.of_relations(tx, place, graph, wanted, each), dict)
 
     # By name.
 

@@ -29,6 +29,9 @@ async def dump(store: ArcadeDBStore, tenant: str) -> list[object]:
         "MATCH (p:Passage) RETURN properties(p) AS p ORDER BY p.uid",
         "MATCH (e:Entity) RETURN properties(e) AS e ORDER BY e.uid",
         "MATCH (p:Passage)-[m:MENTIONS]->(e:Entity) RETURN p.uid, properties(m), e.uid ORDER BY p.uid, e.uid",
+        "MATCH (a:Entity)-[r:RELATES]->(b:Entity) RETURN a.uid, properties(r), b.uid ORDER BY r.uid",
+        "MATCH (a:Alias) OPTIONAL MATCH (a)-[:NAMES]->(e) RETURN properties(a), e.uid ORDER BY a.uid, e.uid",
+        "MATCH (x:Part) RETURN properties(x) ORDER BY x.uid",
         "MATCH (f:Follow) RETURN f.graph, f.passages ORDER BY f.graph",
     ):
         async with store.query(tenant, statement, {}, 20) as rows:

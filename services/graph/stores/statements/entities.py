@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from services.graph.model import RESERVED, Entity, Evidence, Named
+from services.graph.model import RESERVED, Entity, Named
 from services.graph.stores.bolt import Transaction
 from services.graph.stores.place import Place
 
@@ -34,12 +34,6 @@ SIMILAR_ALIASES: Final = (
     "RETURN e.key AS key, a.folded AS name, e.mentions AS mentions ORDER BY mentions DESC, key LIMIT $limit"
 )
 PARTS: Final = "MATCH (x:Part) WHERE x.uid IN $uids RETURN x.key AS key, x.root AS root"
-# From the entity, which has an index.
-MENTIONS: Final = (
-    "UNWIND $uids AS uid CALL { WITH uid MATCH (e:Entity {uid: uid})<-[m:MENTIONS]-(:Passage) "
-    "RETURN e.key AS key, m.document AS document, m.chunk AS chunk, m.name AS text "
-    "ORDER BY document, chunk LIMIT $each } RETURN key, document, chunk, text"
-)
 
 
 async def keyed(transaction: Transaction, uids: Sequence[str]) -> list[Entity]:
@@ -97,13 +91,6 @@ async def foremost(
     transaction: Transaction, place: Place, graph: str, types: Sequence[str], limit: int
 ) -> list[Entity]:
     return _entities(await transaction.run(FOREMOST, inside=place.inside(graph), types=list(types), limit=limit))
-
-
-async def evidence(transaction: Transaction, uids: Sequence[str], each: int) -> dict[str, list[Evidence]]:
-    found: dict[str, list[Evidence]] = {}
-    for row in await transaction.run(MENTIONS, uids=uids, each=each):
-        found.setdefault(row["key"], []).append(Evidence(row["document"], row["chunk"], row["text"]))
-    return found
 
 
 def own(properties: Mapping[str, Any]) -> dict[str, Any]:
