@@ -44,7 +44,9 @@ def java(chosen: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
     """
     home = environ.get("JAVA_HOME")
     on_path = shutil.which("java", path=environ.get("PATH"))
-    candidates = [chosen] if chosen else [Path(home, "bin", "java") if home else None, Path(on_path) if on_path else None]
+    candidates = (
+        [chosen] if chosen else [Path(home, "bin", "java") if home else None, Path(on_path) if on_path else None]
+    )
     tried = [candidate for candidate in candidates if candidate is not None]
     for candidate in tried:
         if _is_jdk(candidate):
@@ -90,8 +92,16 @@ def fetch(environ: Mapping[str, str] = os.environ) -> Path:
 
 
 def _copy(maven: str, jars: Path, environ: Mapping[str, str]) -> None:
-    # Strict about the checksums of the repository, silent unless it fails; its other files stay where the user has them.
-    command = [maven, "--batch-mode", "--quiet", "--strict-checksums", "--file", str(POM), "dependency:copy-dependencies"]
+    # Strict about the checksums of the repository; silent unless it fails.
+    command = [
+        maven,
+        "--batch-mode",
+        "--quiet",
+        "--strict-checksums",
+        "--file",
+        str(POM),
+        "dependency:copy-dependencies",
+    ]
     more = {name: environ[name] for name in ("JAVA_HOME", "MAVEN_OPTS", "MAVEN_ARGS") if name in environ}
     try:
         done = subprocess.run(

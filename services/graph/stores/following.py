@@ -1,0 +1,79 @@
+"""What followers do to a store, over Bolt: the same on every store but for where a tenant's graph stands."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Final, TypeVar
+
+from services.graph.model import Claim, Cursor, Passage
+from services.graph.stores.bolt import Transaction, Work
+from services.graph.stores.place import Place
+from services.graph.stores.statements import claims, writing
+
+T = TypeVar("T")
+
+_CLEAR_AT_ONCE: Final = 500
+
+
+class StoreFollower(ABC):
+    """A `Writer`, but for finding what is followed."""
+
+    @abstractmethod
+    def _place(self, tenant: str) -> Place:
+        """Where a tenant's graphs are."""
+
+    @abstractmethod
+    async def _make(self, tenant: str) -> None:
+        """Whatever must be there before the tenant's first write; cheap after the first time."""
+
+    @abstractmethod
+    async def _write(self, tenant: str, work: Work[T]) -> T:
+        """`work` in a transaction that is committed, repeated as a whole when it met another one."""
+
+    async def claim(self, tenant: str, graph: str, holder: str, lease_seconds: float) -> Claim | None:
+        await self._make(tenant)
+        place = self._place(tenant)
+        return await self._write(tenant, lambda tx: claims.claim(tx, place, tenant, graph, holder, lease_seconds))
+
+    async def renew(self, claim: Claim, lease_seconds: float) -> None:
+        place = self._place(claim.tenant)
+        await self._write(claim.tenant, lambda tx: claims.renew(tx, place, claim, lease_seconds))
+
+    async def release(self, claim: Claim) -> None:
+        place = self._place(claim.tenant)
+        await self._write(claim.tenant, lambda tx: claims.release(tx, place, claim))
+
+    async def apply(
+        self,
+        claim: Claim,
+        before: Cursor,
+        after: Cursor,
+        upserts: Sequence[Passage],
+        deletes: Sequence[str],
+        lease_seconds: float,
+    ) -> None:
+        place = self._place(claim.tenant)
+
+        async def work(transaction: Transaction) -> None:
+            await claims.move(transaction, place, claim, before, after, lease_seconds)
+            more = await writing.apply(transaction, place, claim.graph, upserts, deletes)
+            if more:
+                await claims.count(transaction, place, claim, more)
+
+        await self._write(claim.tenant, work)
+
+    async def clear(self, claim: Claim, lease_seconds: float) -> bool:
+        place = self._place(claim.tenant)
+
+        async def work(transaction: Transaction) -> bool:
+            await claims.empty(transaction, place, claim, lease_seconds)
+            return await writing.clear(transaction, place, claim.graph, _CLEAR_AT_ONCE)
+
+        return await self._write(claim.tenant, work)
+
+    async def begin(self, claim: Claim, cursor: Cursor, lease_seconds: float) -> None:
+        place = self._place(claim.tenant)
+        await self._write(claim.tenant, lambda tx: claims.move(tx, place, claim, None, cursor, lease_seconds))
+
+    async def forget(self, claim: Claim) -> None:
+        place = self._place(claim.tenant)
+        await self._write(claim.tenant, lambda tx: claims.forget(tx, place, claim))
