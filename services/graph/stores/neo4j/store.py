@@ -79,6 +79,9 @@ class Neo4jStore(StoreReader, StoreFollower, StoreEditor):
         self._capabilities = await probe(self._driver, self._database)
         return self._capabilities
 
+    async def capabilities(self) -> Capabilities:
+        return self._capabilities or await self.probe()
+
     async def followed(self) -> list[tuple[str, str]]:
         async def work(transaction: Transaction) -> list[tuple[str, str]]:
             parts = [str(row["uid"]).partition("/") for row in await transaction.run(_FOLLOWED)]
@@ -90,11 +93,22 @@ class Neo4jStore(StoreReader, StoreFollower, StoreEditor):
     async def query(
         self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float
     ) -> AsyncIterator[Rows]:
+        async with self._running(tenant, statement, parameters, seconds, explain=False) as rows:
+            yield rows
+
+    async def explain(self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float) -> str:
+        async with self._running(tenant, statement, parameters, seconds, explain=True) as rows:
+            return await rows.plan()
+
+    @asynccontextmanager
+    async def _running(
+        self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float, *, explain: bool
+    ) -> AsyncIterator[Rows]:
         if self._tenants() != {tenant}:
             raise CypherNeedsIsolation(
                 "this graph store has one database for all tenants; raw Cypher needs one a tenant, or a single tenant"
             )
-        found = self._capabilities or await self.probe()
+        found = await self.capabilities()
         if not found.read_sessions:
             raise CypherNeedsIsolation("this graph store does not keep raw Cypher from writing; use the other RPCs")
         if not found.closed:
@@ -103,7 +117,7 @@ class Neo4jStore(StoreReader, StoreFollower, StoreEditor):
             )
         await self._make(tenant)
         running: AbstractAsyncContextManager[Rows] = self._cypher.query(
-            tenant, self._place(tenant), statement, parameters, seconds
+            tenant, self._place(tenant), statement, parameters, seconds, explain=explain
         )
         async with running as rows:
             yield rows
