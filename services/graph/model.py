@@ -59,7 +59,7 @@ MENTIONED_WITH: Final = "mentioned_with"
 
 RESERVED: Final = frozenset(
     {
-        *("uid", "graph", "key", "name", "type", "aliases", "manual", "mentions", "form", "named"),
+        *("uid", "graph", "key", "name", "named", "type", "aliases", "manual", "mentions", "form", "named"),
         *("source", "target", "weight", "id", "element_id", "labels"),
     }
 )
@@ -175,6 +175,13 @@ class Capabilities:
     """Whether each tenant has a database of its own."""
     read_only_logins: bool
     """Whether a login can be made that reads one database and nothing else."""
+
+    kinds_as_labels: bool = False
+    """Whether labels and types of relations can be given as values, and so those of entities and relations are."""
+    read_sessions: bool = False
+    """Whether a session that asks to read only can't write."""
+    closed: bool = False
+    """Whether nothing but the database can be read: no file and no address, by LOAD CSV or by plug-ins."""
 
     @property
     def isolates_cypher(self) -> bool:

@@ -14,15 +14,18 @@ from services.graph.stores.place import Place
 LAYOUT: Final = 2
 """What passages, entities and mentions look like in the store. 1, before there were relations, had no number."""
 
+# What is read of the node is read behind a write to it: where transactions see what others have committed meanwhile, a
+# condition that held before the lock was had may not hold any more.
 CLAIM: Final = """
 MERGE (f:Follow {uid: $uid})
 ON CREATE SET f.graph = $graph, f.holder = '', f.fence = 0, f.until = 0, f.incarnation = '', f.last = '', f.seq = 0,
               f.passages = 0, f.layout = 0
+SET f.locked = true
 WITH f WHERE f.until < timestamp() OR f.holder = $holder
 SET f.holder = $holder, f.fence = f.fence + 1, f.until = timestamp() + $lease
 RETURN f.fence AS fence, f.incarnation AS incarnation, f.seq AS seq, f.last AS last, f.layout AS layout
 """
-_OURS: Final = "MATCH (f:Follow {uid: $uid}) WHERE f.holder = $holder AND f.fence = $fence "
+_OURS: Final = "MATCH (f:Follow {uid: $uid}) SET f.locked = true WITH f WHERE f.holder = $holder AND f.fence = $fence "
 RENEW: Final = _OURS + "SET f.until = timestamp() + $lease RETURN f.fence AS fence"
 RELEASE: Final = _OURS + "SET f.until = 0 RETURN f.fence AS fence"
 MOVE: Final = (

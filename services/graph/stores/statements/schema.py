@@ -2,7 +2,8 @@
 
 from typing import Final
 
-_UNIQUE: Final = ("Follow", "Graph", "Log", "Passage", "Entity", "Alias", "Part", "Merge", "Statement")
+LABELS: Final = ("Follow", "Graph", "Log", "Passage", "Entity", "Alias", "Part", "Merge", "Statement")
+"""Of every node this service makes. Each has a `uid`, which begins with the tenant where several share a database."""
 _INDEXED: Final = (
     ("Passage", "at"),
     ("Part", "within"),
@@ -11,13 +12,12 @@ _INDEXED: Final = (
     ("Statement", "source"),
     ("Statement", "target"),
     ("Statement", "stamp"),
-    ("Statement", "gone"),
 )
 
 STATEMENTS: Final = (
     *(
         f"CREATE CONSTRAINT {label.lower()}_uid IF NOT EXISTS FOR (n:{label}) REQUIRE n.uid IS UNIQUE"
-        for label in _UNIQUE
+        for label in LABELS
     ),
     "CREATE CONSTRAINT relates_uid IF NOT EXISTS FOR ()-[r:RELATES]-() REQUIRE r.uid IS UNIQUE",
     *(f"CREATE INDEX {label.lower()}_{name} IF NOT EXISTS FOR (n:{label}) ON (n.{name})" for label, name in _INDEXED),
