@@ -30,8 +30,9 @@ class ArcadeDBAdmin:
             await self._session.close()
 
     async def version(self) -> str:
+        """Name and release, without the build."""
         answer = await self._call("GET", "/api/v1/server?mode=basic")
-        return str(answer.get("version", ""))
+        return f"ArcadeDB {answer.get('version', '')}".partition(" (")[0].strip()
 
     async def databases(self) -> list[str]:
         return [str(name) for name in (await self._command("list databases"))["result"]]

@@ -74,7 +74,7 @@ async def test_points(door: GraphDoor, expression: str, coordinates: list[float]
 async def test_nodes_relationships_and_paths(door: GraphDoor, store: GraphStore) -> None:
     await fill(store, "default", "values")
     query = (
-        "MATCH way = (a:Entity {graph: 'values', key: 'ada lovelace'})-[r {type: 'knows'}]->(b:Entity) "
+        "MATCH way = (a:Entity {graph: 'values', key: 'ada lovelace'})-[r:RELATES {type: 'knows'}]->(b:Entity) "
         "RETURN a, r, way, [a], {node: b}"
     )
     ((node, relation, way, listed, mapped),) = [[plain(cell) for cell in row] for row in await door.rows(query)]
