@@ -14,6 +14,11 @@ _STATEMENTS: Final = (
     "MATCH (e:Entity) WHERE e.uid STARTS WITH $prefix RETURN properties(e) AS e ORDER BY e.uid",
     "MATCH (p:Passage)-[m:MENTIONS]->(e:Entity) WHERE p.uid STARTS WITH $prefix "
     "RETURN p.uid, properties(m), e.uid ORDER BY p.uid, e.uid",
+    "MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE a.uid STARTS WITH $prefix "
+    "RETURN a.uid, properties(r), b.uid ORDER BY r.uid",
+    "MATCH (a:Alias) WHERE a.uid STARTS WITH $prefix OPTIONAL MATCH (a)-[:NAMES]->(e) "
+    "RETURN properties(a), e.uid ORDER BY a.uid, e.uid",
+    "MATCH (x:Part) WHERE x.uid STARTS WITH $prefix RETURN properties(x) ORDER BY x.uid",
     "MATCH (f:Follow) WHERE f.uid STARTS WITH $prefix RETURN f.graph, f.passages ORDER BY f.graph",
 )
 
@@ -27,6 +32,8 @@ async def dump(store: GraphStore, tenant: str) -> list[object]:
     def plain(value: Any) -> Any:
         if isinstance(value, Mapping):
             return {name: plain(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [plain(inner) for inner in value]
         return value.removeprefix(prefix) if isinstance(value, str) and prefix else value
 
     async def work(transaction: Transaction) -> list[object]:

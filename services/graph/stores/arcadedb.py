@@ -12,8 +12,10 @@ from services.graph.store import Rows
 from services.graph.stores.arcadedb_admin import ArcadeDBAdmin
 from services.graph.stores.arcadedb_cypher import ArcadeDBCypher
 from services.graph.stores.bolt import Bolt, NoDatabase, Work, open_driver, run
+from services.graph.stores.editing import Editing
 from services.graph.stores.following import StoreFollower
 from services.graph.stores.place import Place
+from services.graph.stores.queue import Queue
 from services.graph.stores.reading import StoreReader
 from services.graph.stores.slots import Slots
 from services.graph.stores.statements import reading, schema
@@ -27,7 +29,7 @@ T = TypeVar("T")
 _PREFIX: Final = "pergola-"
 
 
-class ArcadeDBStore(StoreReader, StoreFollower):
+class ArcadeDBStore(StoreReader, StoreFollower, Editing):
     """A `GraphStore`. Nothing is asked of the server before it is needed."""
 
     def __init__(self, bolt: Bolt, admin: ArcadeDBAdmin, cypher: ArcadeDBCypher) -> None:
@@ -37,6 +39,7 @@ class ArcadeDBStore(StoreReader, StoreFollower):
         self._made: set[str] = set()
         self._lock = asyncio.Lock()
         self._capabilities: Capabilities | None = None
+        self._queue = Queue()
 
     @classmethod
     @asynccontextmanager
@@ -119,9 +122,13 @@ class ArcadeDBStore(StoreReader, StoreFollower):
         except NoDatabase:
             return nothing()
 
-    async def _write(self, tenant: str, work: Work[T]) -> T:
+    async def _write(self, tenant: str, work: Work[T], graph: str = "") -> T:
         try:
-            return await self._bolt.write(self._place(tenant).database, work)
+            if not graph:
+                return await self._bolt.write(self._place(tenant).database, work)
+            # Those of one process that write one graph need not meet in the store.
+            async with self._queue.turn(tenant, graph):
+                return await self._bolt.write(self._place(tenant).database, work)
         except NoDatabase:
             # Someone dropped it: the next claim makes it again.
             self._made.discard(tenant)

@@ -7,11 +7,13 @@ from typing import Final, TypeVar
 from services.graph.model import Claim, Cursor, Passage
 from services.graph.stores.bolt import Transaction, Work
 from services.graph.stores.place import Place
-from services.graph.stores.statements import claims, writing
+from services.graph.stores.statements import claims
+from services.graph.stores.statements.writing import following
 
 T = TypeVar("T")
 
-_CLEAR_AT_ONCE: Final = 500
+_CLEAR_AT_ONCE: Final = 200
+_FORGET_AT_ONCE: Final = 2000
 
 
 class StoreFollower(ABC):
@@ -26,8 +28,9 @@ class StoreFollower(ABC):
         """Whatever must be there before the tenant's first write; cheap after the first time."""
 
     @abstractmethod
-    async def _write(self, tenant: str, work: Work[T]) -> T:
-        """`work` in a transaction that is committed, repeated as a whole when it met another one."""
+    async def _write(self, tenant: str, work: Work[T], graph: str = "") -> T:
+        """`work` in a transaction that is committed, repeated as a whole when it met another one. `graph`: the one that
+        it changes; those of one process that change one graph need not meet in the store."""
 
     async def claim(self, tenant: str, graph: str, holder: str, lease_seconds: float) -> Claim | None:
         await self._make(tenant)
@@ -55,20 +58,23 @@ class StoreFollower(ABC):
 
         async def work(transaction: Transaction) -> None:
             await claims.move(transaction, place, claim, before, after, lease_seconds)
-            more = await writing.apply(transaction, place, claim.graph, upserts, deletes)
+            more = await following.apply(transaction, place, claim.graph, upserts, deletes)
             if more:
                 await claims.count(transaction, place, claim, more)
 
-        await self._write(claim.tenant, work)
+        await self._write(claim.tenant, work, claim.graph)
 
-    async def clear(self, claim: Claim, lease_seconds: float) -> bool:
+    async def clear(self, claim: Claim, lease_seconds: float, *, given: bool = False) -> bool:
         place = self._place(claim.tenant)
 
         async def work(transaction: Transaction) -> bool:
             await claims.empty(transaction, place, claim, lease_seconds)
-            return await writing.clear(transaction, place, claim.graph, _CLEAR_AT_ONCE)
+            empty = await following.clear(transaction, place, claim.graph, _CLEAR_AT_ONCE)
+            if not empty or not given:
+                return empty
+            return await following.forget(transaction, place, claim.graph, _FORGET_AT_ONCE)
 
-        return await self._write(claim.tenant, work)
+        return await self._write(claim.tenant, work, claim.graph)
 
     async def begin(self, claim: Claim, cursor: Cursor, lease_seconds: float) -> None:
         place = self._place(claim.tenant)

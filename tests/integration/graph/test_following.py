@@ -8,8 +8,9 @@ from collections.abc import AsyncIterator, Mapping
 import pytest_asyncio
 
 from pergola.vector.v1 import point_pb2
-from services.graph.extraction.names import names_of
-from services.graph.model import Cursor, Passage
+from services.graph.feed import Text
+from services.graph.follower.collection import passage_of
+from services.graph.model import Cursor
 from services.graph.store import GraphStore
 from services.runtime.errors import Aborted
 from tests import bounds
@@ -42,7 +43,7 @@ async def scratch(store: GraphStore, tenant: str, name: str, points: Mapping[str
     while not await store.clear(claim, 60):
         pass
     passages = [
-        Passage(point, one.document, one.title, one.index, names_of(one.text, one.title))
+        passage_of(point, Text(one.document, one.title, one.text, one.index, one.heading_path))
         for point, one in sorted(points.items())
     ]
     await store.begin(claim, Cursor("i", 0), 60)

@@ -11,10 +11,12 @@ import neo4j
 from services.graph.model import Capabilities
 from services.graph.store import Rows
 from services.graph.stores.bolt import Bolt, NoDatabase, Transaction, Work, open_driver, run
+from services.graph.stores.editing import Editing
 from services.graph.stores.following import StoreFollower
 from services.graph.stores.neo4j.cypher import SessionCypher
 from services.graph.stores.neo4j.probe import probe
 from services.graph.stores.place import Place
+from services.graph.stores.queue import Queue
 from services.graph.stores.reading import StoreReader
 from services.graph.stores.slots import Slots
 from services.graph.stores.statements import schema
@@ -29,7 +31,7 @@ Tenants = Callable[[], frozenset[str]]
 _FOLLOWED: Final = "MATCH (f:Follow) RETURN f.uid AS uid ORDER BY uid"
 
 
-class Neo4jStore(StoreReader, StoreFollower):
+class Neo4jStore(StoreReader, StoreFollower, Editing):
     """A `GraphStore`. Nothing is asked of the server before it is needed."""
 
     def __init__(
@@ -43,6 +45,7 @@ class Neo4jStore(StoreReader, StoreFollower):
         self._made = False
         self._lock = asyncio.Lock()
         self._capabilities: Capabilities | None = None
+        self._queue = Queue()
 
     @classmethod
     @asynccontextmanager
@@ -115,9 +118,13 @@ class Neo4jStore(StoreReader, StoreFollower):
         except NoDatabase:
             raise _no_database(self._database) from None
 
-    async def _write(self, tenant: str, work: Work[T]) -> T:  # noqa: ARG002 - one database
+    async def _write(self, tenant: str, work: Work[T], graph: str = "") -> T:
         try:
-            return await self._bolt.write(self._database, work)
+            if not graph:
+                return await self._bolt.write(self._database, work)
+            # Those of one process that write one graph need not meet in the store.
+            async with self._queue.turn(tenant, graph):
+                return await self._bolt.write(self._database, work)
         except NoDatabase:
             raise _no_database(self._database) from None
 
