@@ -17,10 +17,12 @@ from services.graph.cypher import Cypher
 from services.graph.follower.collection import Pace
 from services.graph.follower.follower import Follower
 from services.graph.follower.meters import FollowerMeters
+from services.graph.handlers import reading
 from services.graph.handlers.cypher import POLICIES, CypherHandlers
 from services.graph.handlers.graph import GraphHandlers
 from services.graph.handlers.retrieval import RetrievalHandlers
 from services.graph.peers.vector import VectorPeer
+from services.graph.reading.search import Search
 from services.graph.retrieval.retrieve import Retrieval
 from services.graph.settings import GraphSettings
 from services.graph.store import GraphStore
@@ -37,14 +39,16 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
     vector = VectorPeer(runtime.connect("vector"))
     async with open_store(settings, runtime.tenants) as store:
         runtime.spawn(_probe(store), "probe of the graph store")
+        search = Search(store, vector, most_meanings=settings.search_meaning_names)
         meters = FollowerMeters()
         runtime.metrics.register(meters)
         async with _following(settings, runtime, store, vector, meters):
             yield [
                 Servicer(
                     graph_pb2.DESCRIPTOR.services_by_name["GraphService"].full_name,
-                    GraphHandlers(store),  # type: ignore[abstract]
+                    GraphHandlers(store, search),  # type: ignore[abstract]
                     graph_pb2_grpc.add_GraphServiceServicer_to_server,
+                    reading.POLICIES,
                 ),
                 Servicer(
                     cypher_pb2.DESCRIPTOR.services_by_name["CypherService"].full_name,

@@ -57,6 +57,14 @@ class GraphSettings(ServiceSettings, frozen=True, kw_only=True):
     cypher_fetch_rows: Annotated[int, Meta(ge=1, le=100_000, description="Rows fetched from the store at a time.")] = (
         500
     )
+    search_meaning_names: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="Names that SearchEntities compares when it searches by meaning: those most mentioned.",
+        ),
+    ] = 1000
     retrieve_link_seconds: Annotated[
         float,
         Meta(gt=0, le=600, description="Most seconds that Retrieve spends on links; then it answers without them."),

@@ -84,6 +84,9 @@ class ArcadeDBStore(StoreReader, StoreFollower, Editing):
         log.info("graph store", extra={"version": version, "read_only_logins": logins})
         return self._capabilities
 
+    async def capabilities(self) -> Capabilities:
+        return self._capabilities or await self.probe()
+
     async def followed(self) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
         for database in await self._admin.databases():
@@ -99,7 +102,7 @@ class ArcadeDBStore(StoreReader, StoreFollower, Editing):
     async def query(
         self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float
     ) -> AsyncIterator[Rows]:
-        found = self._capabilities or await self.probe()
+        found = await self.capabilities()
         if not found.isolates_cypher:
             raise CypherNeedsIsolation("this graph store can't keep raw Cypher inside one tenant; use the other RPCs")
         await self._make(tenant)
@@ -108,6 +111,10 @@ class ArcadeDBStore(StoreReader, StoreFollower, Editing):
         )
         async with running as rows:
             yield rows
+
+    async def explain(self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float) -> str:
+        async with self.query(tenant, f"EXPLAIN {statement}", parameters, seconds) as rows:
+            return await rows.plan()
 
     # Databases.
 

@@ -17,7 +17,7 @@ from services.graph.model import (
 )
 from services.graph.stores.bolt import Transaction, Work
 from services.graph.stores.place import Place
-from services.graph.stores.statements import reading
+from services.graph.stores.statements import entities as of_entities
 from services.graph.stores.statements.writing import editing, merging, since
 
 T = TypeVar("T")
@@ -53,7 +53,7 @@ class Editing(ABC):
     async def merge(self, tenant: str, graph: str, merge: Merge) -> Entity:
         async def work(transaction: Transaction, place: Place) -> Entity:
             await merging.merge(transaction, place, graph, merge)
-            return (await reading.entities(transaction, [place.inside(graph, merge.target)]))[0]
+            return (await of_entities.keyed(transaction, [place.inside(graph, merge.target)]))[0]
 
         return await self._edit(tenant, graph, work)
 
@@ -62,7 +62,7 @@ class Editing(ABC):
             old = await merging.undo(transaction, place, graph, id)
             keys = [old.target, *old.sources]
             found = {
-                one.key: one for one in await reading.entities(transaction, [place.inside(graph, key) for key in keys])
+                one.key: one for one in await of_entities.keyed(transaction, [place.inside(graph, key) for key in keys])
             }
             return [found[key] for key in keys if key in found]
 

@@ -6,7 +6,7 @@ from typing import Final
 
 import neo4j
 
-from services.graph.stores.cypher_values import Json, row
+from services.graph.stores.cypher_values import Json, plan_text, row
 
 _GATHER_SECONDS: Final = 0.05
 
@@ -36,3 +36,9 @@ class BoltRows:
         # Some writes are refused only here. Nothing of those who may not write is ever committed.
         await self._transaction.commit()
         self.finished = True
+
+    async def plan(self) -> str:
+        summary = await self._result.consume()
+        await self._transaction.commit()
+        self.finished = True
+        return plan_text(summary.plan)

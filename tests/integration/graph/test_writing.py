@@ -31,7 +31,7 @@ async def test_mentions_come_and_go_with_their_passages(store: GraphStore, tenan
     await store.apply(claim, Cursor("i", 0), Cursor("i", 1), [b], [], 30)
     alone = await dump(store, tenant)
     await store.apply(claim, Cursor("i", 1), Cursor("i", 2), [a], [], 30)
-    entities = await store.search(tenant, "docs", "charles babbage", 10)
+    entities = await store.entities(tenant, ["docs"], ["charles babbage"])
     assert [(one.name, one.mention_count) for one in entities] == [("Charles Babbage", 2)]
     assert await store.sizes(tenant, ["docs", "none"]) == {"docs": 2}
     await store.apply(claim, Cursor("i", 2), Cursor("i", 3), [], ["a"], 30)
@@ -85,5 +85,5 @@ async def test_two_that_write_overlapping_names_lose_nothing(stores: Stores, ten
 
         await asyncio.gather(fill(one, claims[0]), fill(two, claims[1]))
         for name in ("left", "right"):
-            assert [found.mention_count for found in await one.search(tenant, name, "ada", 5)] == [20]
+            assert [found.mention_count for found in await one.entities(tenant, [name], ["ada lovelace"])] == [20]
             assert (await two.sizes(tenant, [name]))[name] == 20

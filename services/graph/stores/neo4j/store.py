@@ -79,6 +79,9 @@ class Neo4jStore(StoreReader, StoreFollower, Editing):
         self._capabilities = await probe(self._driver, self._database)
         return self._capabilities
 
+    async def capabilities(self) -> Capabilities:
+        return self._capabilities or await self.probe()
+
     async def followed(self) -> list[tuple[str, str]]:
         async def work(transaction: Transaction) -> list[tuple[str, str]]:
             parts = [str(row["uid"]).partition("/") for row in await transaction.run(_FOLLOWED)]
@@ -94,7 +97,7 @@ class Neo4jStore(StoreReader, StoreFollower, Editing):
             raise CypherNeedsIsolation(
                 "this graph store has one database for all tenants; raw Cypher needs one a tenant, or a single tenant"
             )
-        found = self._capabilities or await self.probe()
+        found = await self.capabilities()
         if not found.read_sessions:
             raise CypherNeedsIsolation("this graph store does not keep raw Cypher from writing; use the other RPCs")
         if not found.closed:
