@@ -111,6 +111,10 @@ class Neo4jStore(StoreReader, StoreFollower, Editing):
         async with running as rows:
             yield rows
 
+    async def explain(self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float) -> str:
+        async with self.query(tenant, f"EXPLAIN {statement}", parameters, seconds) as rows:
+            return await rows.plan()
+
     def _place(self, tenant: str) -> Place:
         """Ids of tenants have no slash, so none is the beginning of another's contents."""
         return Place(self._database, f"{tenant}/")
