@@ -12,7 +12,7 @@ from services.graph.store import Rows
 from services.graph.stores.arcadedb_admin import ArcadeDBAdmin
 from services.graph.stores.arcadedb_cypher import ArcadeDBCypher
 from services.graph.stores.bolt import Bolt, NoDatabase, Work, open_driver, run
-from services.graph.stores.editing import Editing
+from services.graph.stores.editing import StoreEditor
 from services.graph.stores.following import StoreFollower
 from services.graph.stores.place import Place
 from services.graph.stores.queue import Queue
@@ -29,7 +29,7 @@ T = TypeVar("T")
 _PREFIX: Final = "pergola-"
 
 
-class ArcadeDBStore(StoreReader, StoreFollower, Editing):
+class ArcadeDBStore(StoreReader, StoreFollower, StoreEditor):
     """A `GraphStore`. Nothing is asked of the server before it is needed."""
 
     def __init__(self, bolt: Bolt, admin: ArcadeDBAdmin, cypher: ArcadeDBCypher) -> None:
@@ -129,13 +129,9 @@ class ArcadeDBStore(StoreReader, StoreFollower, Editing):
         except NoDatabase:
             return nothing()
 
-    async def _write(self, tenant: str, work: Work[T], graph: str = "") -> T:
+    async def _write(self, tenant: str, work: Work[T]) -> T:
         try:
-            if not graph:
-                return await self._bolt.write(self._place(tenant).database, work)
-            # Those of one process that write one graph need not meet in the store.
-            async with self._queue.turn(tenant, graph):
-                return await self._bolt.write(self._place(tenant).database, work)
+            return await self._bolt.write(self._place(tenant).database, work)
         except NoDatabase:
             # Someone dropped it: the next claim makes it again.
             self._made.discard(tenant)

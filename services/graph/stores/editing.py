@@ -17,26 +17,34 @@ from services.graph.model import (
 )
 from services.graph.stores.bolt import Transaction, Work
 from services.graph.stores.place import Place
+from services.graph.stores.queue import Queue
 from services.graph.stores.statements import entities as of_entities
 from services.graph.stores.statements.writing import editing, merging, since
 
 T = TypeVar("T")
 
 
-class Editing(ABC):
-    """The half of a store that is an `Editor` and a `GivenLog`."""
+class StoreEditor(ABC):
+    """An `Editor` and a `GivenLog`: the same on every store but for where a tenant's graph stands."""
+
+    _queue: Queue
+    """Those of one process that write one graph need not meet in the store."""
 
     @abstractmethod
-    def _place(self, tenant: str) -> Place: ...
+    def _place(self, tenant: str) -> Place:
+        """Where a tenant's graphs are."""
 
     @abstractmethod
-    async def _make(self, tenant: str) -> None: ...
+    async def _make(self, tenant: str) -> None:
+        """Whatever must be there before the tenant's first write; cheap after the first time."""
 
     @abstractmethod
-    async def _read(self, tenant: str, work: Work[T], nothing: Callable[[], T]) -> T: ...
+    async def _read(self, tenant: str, work: Work[T], nothing: Callable[[], T]) -> T:
+        """`work` in a transaction that is not committed; `nothing()` for a tenant that nobody wrote for."""
 
     @abstractmethod
-    async def _write(self, tenant: str, work: Work[T], graph: str = "") -> T: ...
+    async def _write(self, tenant: str, work: Work[T]) -> T:
+        """`work` in a transaction that is committed, repeated as a whole when it met another one."""
 
     async def upsert_entities(self, tenant: str, graph: str, entities: Sequence[NewEntity]) -> Stored:
         return await self._edit(tenant, graph, lambda tx, place: editing.upsert_entities(tx, place, graph, entities))
@@ -79,4 +87,5 @@ class Editing(ABC):
     async def _edit(self, tenant: str, graph: str, work: Callable[[Transaction, Place], Awaitable[T]]) -> T:
         await self._make(tenant)
         place = self._place(tenant)
-        return await self._write(tenant, lambda transaction: work(transaction, place), graph)
+        async with self._queue.turn(tenant, graph):
+            return await self._write(tenant, lambda transaction: work(transaction, place))

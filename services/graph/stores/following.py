@@ -7,6 +7,7 @@ from typing import Final, TypeVar
 from services.graph.model import Claim, Cursor, Passage
 from services.graph.stores.bolt import Transaction, Work
 from services.graph.stores.place import Place
+from services.graph.stores.queue import Queue
 from services.graph.stores.statements import claims
 from services.graph.stores.statements.writing import following
 
@@ -19,6 +20,9 @@ _FORGET_AT_ONCE: Final = 2000
 class StoreFollower(ABC):
     """A `Writer`, but for finding what is followed."""
 
+    _queue: Queue
+    """Those of one process that write one graph need not meet in the store."""
+
     @abstractmethod
     def _place(self, tenant: str) -> Place:
         """Where a tenant's graphs are."""
@@ -28,9 +32,8 @@ class StoreFollower(ABC):
         """Whatever must be there before the tenant's first write; cheap after the first time."""
 
     @abstractmethod
-    async def _write(self, tenant: str, work: Work[T], graph: str = "") -> T:
-        """`work` in a transaction that is committed, repeated as a whole when it met another one. `graph`: the one that
-        it changes; those of one process that change one graph need not meet in the store."""
+    async def _write(self, tenant: str, work: Work[T]) -> T:
+        """`work` in a transaction that is committed, repeated as a whole when it met another one."""
 
     async def claim(self, tenant: str, graph: str, holder: str, lease_seconds: float) -> Claim | None:
         await self._make(tenant)
@@ -62,7 +65,8 @@ class StoreFollower(ABC):
             if more:
                 await claims.count(transaction, place, claim, more)
 
-        await self._write(claim.tenant, work, claim.graph)
+        async with self._queue.turn(claim.tenant, claim.graph):
+            await self._write(claim.tenant, work)
 
     async def clear(self, claim: Claim, lease_seconds: float, *, given: bool = False) -> bool:
         place = self._place(claim.tenant)
@@ -74,7 +78,8 @@ class StoreFollower(ABC):
                 return empty
             return await following.forget(transaction, place, claim.graph, _FORGET_AT_ONCE)
 
-        return await self._write(claim.tenant, work, claim.graph)
+        async with self._queue.turn(claim.tenant, claim.graph):
+            return await self._write(claim.tenant, work)
 
     async def begin(self, claim: Claim, cursor: Cursor, lease_seconds: float) -> None:
         place = self._place(claim.tenant)

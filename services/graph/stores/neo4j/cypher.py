@@ -50,8 +50,16 @@ class SessionCypher:
 
     @asynccontextmanager
     async def query(
-        self, tenant: str, place: Place, statement: str, parameters: Mapping[str, Any], seconds: float
+        self,
+        tenant: str,
+        place: Place,
+        statement: str,
+        parameters: Mapping[str, Any],
+        seconds: float,
+        *,
+        explain: bool = False,
     ) -> AsyncIterator[BoltRows]:
+        """`explain`: the statement is only planned."""
         self._slots.take(tenant)
         mark = secrets.token_hex(12)
         finished = False
@@ -72,7 +80,8 @@ class SessionCypher:
                         # Refused: the caller's statement was not run.
                         finished = True
                         raise
-                    result = await transaction.run(statement, dict(parameters))
+                    asked = _EXPLAIN + statement if explain else statement
+                    result = await transaction.run(asked, dict(parameters))
                     rows = BoltRows(result, transaction, self._fetch_size)
                     yield rows
                 finally:

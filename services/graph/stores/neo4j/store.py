@@ -11,7 +11,7 @@ import neo4j
 from services.graph.model import Capabilities
 from services.graph.store import Rows
 from services.graph.stores.bolt import Bolt, NoDatabase, Transaction, Work, open_driver, run
-from services.graph.stores.editing import Editing
+from services.graph.stores.editing import StoreEditor
 from services.graph.stores.following import StoreFollower
 from services.graph.stores.neo4j.cypher import SessionCypher
 from services.graph.stores.neo4j.probe import probe
@@ -31,7 +31,7 @@ Tenants = Callable[[], frozenset[str]]
 _FOLLOWED: Final = "MATCH (f:Follow) RETURN f.uid AS uid ORDER BY uid"
 
 
-class Neo4jStore(StoreReader, StoreFollower, Editing):
+class Neo4jStore(StoreReader, StoreFollower, StoreEditor):
     """A `GraphStore`. Nothing is asked of the server before it is needed."""
 
     def __init__(
@@ -93,6 +93,17 @@ class Neo4jStore(StoreReader, StoreFollower, Editing):
     async def query(
         self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float
     ) -> AsyncIterator[Rows]:
+        async with self._running(tenant, statement, parameters, seconds, explain=False) as rows:
+            yield rows
+
+    async def explain(self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float) -> str:
+        async with self._running(tenant, statement, parameters, seconds, explain=True) as rows:
+            return await rows.plan()
+
+    @asynccontextmanager
+    async def _running(
+        self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float, *, explain: bool
+    ) -> AsyncIterator[Rows]:
         if self._tenants() != {tenant}:
             raise CypherNeedsIsolation(
                 "this graph store has one database for all tenants; raw Cypher needs one a tenant, or a single tenant"
@@ -106,14 +117,10 @@ class Neo4jStore(StoreReader, StoreFollower, Editing):
             )
         await self._make(tenant)
         running: AbstractAsyncContextManager[Rows] = self._cypher.query(
-            tenant, self._place(tenant), statement, parameters, seconds
+            tenant, self._place(tenant), statement, parameters, seconds, explain=explain
         )
         async with running as rows:
             yield rows
-
-    async def explain(self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float) -> str:
-        async with self.query(tenant, f"EXPLAIN {statement}", parameters, seconds) as rows:
-            return await rows.plan()
 
     def _place(self, tenant: str) -> Place:
         """Ids of tenants have no slash, so none is the beginning of another's contents."""
@@ -125,13 +132,9 @@ class Neo4jStore(StoreReader, StoreFollower, Editing):
         except NoDatabase:
             raise _no_database(self._database) from None
 
-    async def _write(self, tenant: str, work: Work[T], graph: str = "") -> T:
+    async def _write(self, tenant: str, work: Work[T]) -> T:  # noqa: ARG002 - one database
         try:
-            if not graph:
-                return await self._bolt.write(self._database, work)
-            # Those of one process that write one graph need not meet in the store.
-            async with self._queue.turn(tenant, graph):
-                return await self._bolt.write(self._database, work)
+            return await self._bolt.write(self._database, work)
         except NoDatabase:
             raise _no_database(self._database) from None
 

@@ -12,7 +12,6 @@ _INDEXED: Final = (
     ("Statement", "source"),
     ("Statement", "target"),
     ("Statement", "stamp"),
-    ("Statement", "gone"),
 )
 
 STATEMENTS: Final = (

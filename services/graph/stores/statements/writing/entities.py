@@ -17,6 +17,10 @@ TOUCHED: Final = (
     "e.name AS name, e.named AS named, e.manual AS manual"
 )
 PUT: Final = "UNWIND $rows AS r MERGE (e:Entity {uid: r.uid}) SET e = r.all"
+CREATE: Final = (
+    "UNWIND $rows AS r CREATE (:Entity {uid: r.uid, graph: r.all.graph, key: r.all.key, name: r.all.name, "
+    "named: false, form: r.all.form, type: '', aliases: [], manual: false, mentions: r.all.mentions})"
+)
 COUNT: Final = (
     "UNWIND $rows AS r MATCH (e:Entity {uid: r.uid}) SET e.mentions = r.mentions, e.form = r.form, e.name = r.name"
 )
@@ -107,10 +111,10 @@ def row(place: Place, graph: str, key: str, view: View, standing: Standing) -> d
     return {"uid": own["uid"], "all": {**view.properties, **own}}
 
 
-async def put(transaction: Transaction, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Entities with all their properties; see `row`."""
+async def put(transaction: Transaction, rows: Sequence[Mapping[str, Any]], *, bare: bool = False) -> None:
+    """Entities with all their properties; see `row`. `bare`: they are new, and nothing is said of them by hand."""
     if rows:
-        await transaction.run(PUT, rows=sorted(rows, key=lambda row: str(row["uid"])))
+        await transaction.run(CREATE if bare else PUT, rows=sorted(rows, key=lambda row: str(row["uid"])))
 
 
 async def count(transaction: Transaction, standing: Mapping[str, Standing]) -> None:

@@ -25,7 +25,7 @@ BY_SOURCE: Final = "MATCH (s:Statement) WHERE s.source IN $uids RETURN propertie
 BY_TARGET: Final = "MATCH (s:Statement) WHERE s.target IN $uids RETURN properties(s) AS kept"
 PUT: Final = "UNWIND $rows AS r MERGE (s:Statement {uid: r.uid}) SET s = r"
 REMOVE: Final = "UNWIND $uids AS uid MATCH (s:Statement {uid: uid}) DELETE s"
-TRIM: Final = "MATCH (s:Statement) WHERE s.gone > $begin AND s.gone <= $end DELETE s"
+TRIM: Final = "MATCH (s:Statement) WHERE s.stamp > $begin AND s.stamp <= $end AND s.gone IS NOT NULL DELETE s"
 DROP: Final = (
     "MATCH (s:Statement) WHERE s.uid STARTS WITH $prefix AND s.passage IS NOT NULL WITH s LIMIT $limit DELETE s "
     "RETURN count(*) AS gone"
@@ -200,5 +200,5 @@ def _gone(place: Place, graph: str, one: Statement, seq: int) -> dict[str, Any]:
         "name": one.name,
         "seq": seq,
         "stamp": stamp,
-        "gone": stamp,
+        "gone": True,
     }

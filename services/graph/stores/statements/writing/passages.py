@@ -18,6 +18,10 @@ SOME: Final = "MATCH (p:Passage) WHERE p.uid STARTS WITH $prefix RETURN p.uid AS
 MENTIONING: Final = (
     "MATCH (e:Entity)<-[:MENTIONS]-(p:Passage) WHERE e.uid IN $uids RETURN DISTINCT p.uid AS uid ORDER BY uid"
 )
+CREATE: Final = (
+    "UNWIND $rows AS r CREATE (:Passage {uid: r.uid, graph: r.graph, id: r.id, document: r.document, title: r.title, "
+    "index: r.index, at: r.at, digest: r.digest, names: r.names, sentences: r.sentences})"
+)
 PUT: Final = "UNWIND $rows AS r MERGE (p:Passage {uid: r.uid}) SET p = r"
 REMOVE: Final = "UNWIND $uids AS uid MATCH (p:Passage {uid: uid}) DETACH DELETE p"
 
@@ -62,10 +66,13 @@ async def mentioning(transaction: Transaction, place: Place, graph: str, keys: I
     return [row["uid"] for row in await transaction.run(MENTIONING, uids=uids)]
 
 
-async def put(transaction: Transaction, place: Place, graph: str, passages: Mapping[str, Said]) -> None:
-    """Keeps passages by their ids in the store."""
-    if passages:
-        await transaction.run(PUT, rows=[_row(place, graph, uid, passages[uid]) for uid in sorted(passages)])
+async def put(
+    transaction: Transaction, place: Place, graph: str, passages: Mapping[str, Said], new: Iterable[str]
+) -> None:
+    """Keeps passages by their ids in the store; those of `new` are not there yet."""
+    for statement, uids in ((CREATE, passages.keys() & set(new)), (PUT, passages.keys() - set(new))):
+        if uids:
+            await transaction.run(statement, rows=[_row(place, graph, uid, passages[uid]) for uid in sorted(uids)])
 
 
 async def remove(transaction: Transaction, uids: Sequence[str]) -> None:

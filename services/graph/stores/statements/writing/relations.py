@@ -15,10 +15,12 @@ from services.graph.stores.statements.writing.groups import Groups
 STANDING: Final = "MATCH ()-[r:RELATES]->() WHERE r.uid IN $uids RETURN r.uid AS uid, r.weight AS weight"
 WEIGH: Final = "MATCH ()-[r:RELATES]->() WHERE r.uid IN $uids SET r.weight = $weights[r.uid]"
 REPLACE: Final = "MATCH ()-[r:RELATES]->() WHERE r.uid IN $uids SET r = $all[r.uid]"
-CREATE: Final = """
-UNWIND $rows AS r MATCH (a:Entity {uid: r.source}) MATCH (b:Entity {uid: r.target})
-CREATE (a)-[x:RELATES {uid: r.uid}]->(b) SET x = r.all
-"""
+_ENDS: Final = "UNWIND $rows AS r MATCH (a:Entity {uid: r.source}) MATCH (b:Entity {uid: r.target}) "
+CREATE: Final = _ENDS + "CREATE (a)-[x:RELATES {uid: r.uid}]->(b) SET x = r.all"
+# What has no properties but its own is written once, not twice.
+CREATE_BARE: Final = _ENDS + (
+    "CREATE (a)-[:RELATES {uid: r.uid, graph: r.all.graph, type: r.all.type, weight: r.all.weight, manual: false}]->(b)"
+)
 REMOVE: Final = "MATCH ()-[r:RELATES]->() WHERE r.uid IN $uids DELETE r"
 
 _MANY: Final = 10_000
@@ -41,7 +43,7 @@ async def weigh(transaction: Transaction, place: Place, graph: str, changes: Cou
         for uid, pair in by_uid.items()
         if uid not in weights and changes[pair] > 0
     }
-    await _create(transaction, place, graph, {uid: by_uid[uid] for uid in new}, new)
+    await _create(transaction, place, graph, {uid: by_uid[uid] for uid in new}, new, CREATE_BARE)
 
 
 async def review(
@@ -123,6 +125,7 @@ async def _create(
     graph: str,
     ends: Mapping[str, tuple[str, str]],
     all_: Mapping[str, Mapping[str, Any]],
+    statement: str = CREATE,
 ) -> None:
     rows = [
         {
@@ -134,7 +137,7 @@ async def _create(
         for uid, (source, target) in sorted(ends.items())
     ]
     if rows:
-        await transaction.run(CREATE, rows=rows)
+        await transaction.run(statement, rows=rows)
 
 
 async def _remove(transaction: Transaction, uids: Iterable[str]) -> None:

@@ -80,6 +80,7 @@ async def revise(transaction: Transaction, place: Place, graph: str, change: Cha
     live |= {uid[skip:] for uid in links.touched if after[uid].mentions <= 0 and after[uid].manual}
     views = await entities.views(transaction, place, graph, change.after, live)
     rows: list[Mapping[str, Any]] = []
+    bare: list[Mapping[str, Any]] = []
     counted: dict[str, Standing] = {}
     gone: set[str] = set()
     for uid, one in after.items():
@@ -94,10 +95,13 @@ async def revise(transaction: Transaction, place: Place, graph: str, change: Cha
             outcome.created.add(key)
         if view is None and uid in standing:
             counted[uid] = one
+        elif view is None:
+            bare.append(entities.row(place, graph, key, entities.View(), one))
         else:
-            rows.append(entities.row(place, graph, key, view or entities.View(), one))
+            rows.append(entities.row(place, graph, key, view, one))
 
-    await passages.put(transaction, place, graph, links.kept)
+    await passages.put(transaction, place, graph, links.kept, links.new)
+    await entities.put(transaction, bare, bare=True)
     await entities.put(transaction, rows)
     await entities.count(transaction, counted)
     await links.write(transaction)
@@ -147,6 +151,7 @@ class _Links:
         """By how many sentences more, or fewer, two entities are named together."""
         self.kept: dict[str, Said] = {}
         """Passages that came or changed themselves."""
+        self.new: list[str] = []
         self.removed: list[str] = []
         moved: set[str] = set()
         for uid, shift in change.passages.items():
@@ -161,6 +166,8 @@ class _Links:
                 self._new[uid, place.inside(graph, key)] = edge
             self.together.update(of_said.pairs(shift.after, change.after.root))
             self._where[uid] = shift.after.document, shift.after.index
+            if shift.before is None:
+                self.new.append(uid)
             if shift.before is None or shift.before.telling(()) != shift.after.telling(()):
                 self.kept[uid] = shift.after
             if shift.before is not None and (shift.before.document, shift.before.index) != self._where[uid]:
