@@ -46,7 +46,7 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
             yield [
                 Servicer(
                     graph_pb2.DESCRIPTOR.services_by_name["GraphService"].full_name,
-                    GraphHandlers(store, search),  # type: ignore[abstract]
+                    GraphHandlers(store, search),
                     graph_pb2_grpc.add_GraphServiceServicer_to_server,
                     reading.POLICIES,
                 ),

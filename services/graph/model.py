@@ -59,7 +59,7 @@ MENTIONED_WITH: Final = "mentioned_with"
 
 RESERVED: Final = frozenset(
     {
-        *("uid", "graph", "key", "name", "type", "aliases", "manual", "mentions", "form", "named"),
+        *("uid", "graph", "key", "name", "named", "type", "aliases", "manual", "mentions", "form", "named"),
         *("source", "target", "weight", "id", "element_id", "labels"),
     }
 )
