@@ -99,9 +99,9 @@ async def explained(door: GraphDoor, query: str, **parameters: Any) -> str:
 
 
 async def test_a_plan_names_what_it_would_look_at(door: GraphDoor, store: GraphStore) -> None:
-    await fill(store, "default", "values")
+    await fill(store, "default", "plans")
     for query in ("MATCH (e:Entity) WHERE e.uid = $uid RETURN e", " \n// first\nMATCH (e:Entity) RETURN e"):
-        plan = await explained(door, query, uid="values/ada lovelace")
+        plan = await explained(door, query, uid="plans/ada lovelace")
         assert "Entity" in plan
         assert "Lovelace" not in plan
 
