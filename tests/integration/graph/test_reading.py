@@ -175,11 +175,11 @@ async def test_an_error_in_a_traversal_is_told_in_the_stream_over_http(
             request_serializer=reading_pb2.TraverseRequest.SerializeToString,
             response_deserializer=reading_pb2.TraverseResponse.FromString,
         )(request, metadata=metadata)
-        events = [await call.read() for _ in told]
+        events: list[Any] = [await call.read() for _ in told]
         assert [event.WhichOneof("event") for event in events] == told
         with pytest.raises(grpc.aio.AioRpcError) as caught:
             await call.read()
-        assert reason(caught.value) == "STORE_UNAVAILABLE"
+        assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
     assert (events[-1].error.code, events[-1].error.reason) == (503, "STORE_UNAVAILABLE")
 
 
