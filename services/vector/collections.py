@@ -35,6 +35,7 @@ class Spec:
     dimension: int | None = None
     distance: Distance = "cosine"
     embedding_model: str = ""
+    storage: Storage | None = None
     graph: bool = False
     language: str = ""
     """Of the stems by which words are found; empty: none."""
@@ -127,7 +128,7 @@ class Collections:
             "incarnation": uuid4().hex,
             "dimension": spec.dimension or model.dimension,
             "distance": spec.distance,
-            "storage": self._storage,
+            "storage": spec.storage or self._storage,
             "embedding_model": model.name,
             "graph": spec.graph,
             "language": spec.language,

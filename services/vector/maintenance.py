@@ -11,7 +11,6 @@ from services.vector.stores import collections
 from services.vector.stores.database.connections import Database
 from services.vector.stores.database.listener import Hints
 from services.vector.stores.points import merging
-from services.vector.stores.points.layout import indexed
 from services.vector.stores.points.terms import filling
 
 log = logging.getLogger(__name__)
@@ -58,7 +57,7 @@ class Maintenance:
             if collection.id not in self._filled:
                 await filling.fill(self._database, collection)
                 self._filled.add(collection.id)
-            if indexed(collection) and await merging.waiting(self._database, collection, self._delta_rows):
+            if collection.indexed and await merging.waiting(self._database, collection, self._delta_rows):
                 await merging.merge(self._database, collection)
         except CollectionNotFound:
             pass

@@ -15,6 +15,9 @@ Format = Literal["text", "markdown"]
 
 ENDED: Final[frozenset[JobStatus]] = frozenset({"completed", "failed", "cancelled"})
 
+INDEX_LIMIT: Final[dict[Storage, int]] = {"halfvec": 4000, "vector": 2000}
+"""Dimensions that pgvector can index by storage type."""
+
 Vector = NDArray[np.float32]
 """One vector: `dimension` numbers."""
 
@@ -36,6 +39,11 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     k1: float
     b: float
     created: datetime
+
+    @property
+    def indexed(self) -> bool:
+        """Whether pgvector can index vectors of this dimension; if not, every search is exact."""
+        return self.dimension <= INDEX_LIMIT[self.storage]
 
 
 class Counts(msgspec.Struct, frozen=True):

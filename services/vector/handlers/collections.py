@@ -8,7 +8,7 @@ from services.runtime.call import current
 from services.vector.collections import K1, B, Collections, Spec
 from services.vector.handlers import messages, paging
 from services.vector.handlers.messages import Context
-from services.vector.model import Counts, Distance
+from services.vector.model import Counts, Distance, Storage
 
 _LIST = "ListCollections"
 
@@ -25,6 +25,7 @@ class CollectionHandlers(collection_pb2_grpc.CollectionServiceServicer):
             name=asked.name,
             dimension=asked.dimension if asked.HasField("dimension") else None,
             distance=cast(Distance, asked.distance or "cosine"),
+            storage=cast(Storage, asked.storage) if asked.storage else None,
             embedding_model=asked.embedding_model,
             graph=asked.graph,
             language=asked.lexical.language,

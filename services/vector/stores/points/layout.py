@@ -16,13 +16,10 @@ than into a plain table.
 from dataclasses import dataclass
 from typing import Final
 
-from services.vector.model import Collection, Distance, Storage
+from services.vector.model import Collection, Distance
 
 OPERATORS: Final[dict[Distance, str]] = {"cosine": "<=>", "inner_product": "<#>", "l2": "<->"}
 _CLASSES: Final[dict[Distance, str]] = {"cosine": "cosine_ops", "inner_product": "ip_ops", "l2": "l2_ops"}
-INDEX_LIMIT: Final[dict[Storage, int]] = {"halfvec": 4000, "vector": 2000}
-"""Dimensions that pgvector can index by storage type."""
-
 SCHEMA: Final = "points"
 _TABLES: Final = ("point", "delta", "vector", "lexical", "term", "head", "change")
 
@@ -40,17 +37,12 @@ class Layout:
         return f"{SCHEMA}.c{self.id}_{table}"
 
 
-def indexed(collection: Collection) -> bool:
-    """Whether pgvector can index vectors of this dimension; if not, every search is exact."""
-    return collection.dimension <= INDEX_LIMIT[collection.storage]
-
-
 def create(collection: Collection, app: str) -> str:
     """DDL for the tables of a new collection, to be run by the owner; `app` gets its rights."""
     t = Layout(collection.id)
     numbers = f"{collection.storage}({collection.dimension})"
     # A row that is kept in line must fit into a page.
-    place = "PLAIN" if indexed(collection) else "EXTERNAL"
+    place = "PLAIN" if collection.indexed else "EXTERNAL"
     tables = ", ".join(t[table] for table in _TABLES)
     return f"""
         CREATE SEQUENCE {t["n"]};
