@@ -10,7 +10,7 @@ import msgspec
 
 from services.providers.embedding.registry import EmbeddingModels
 from services.runtime.errors import CollectionNotFound, DimensionMismatch
-from services.vector.model import Collection, Counts, Distance, Storage
+from services.vector.model import ChunkMode, Collection, Counts, Distance, Storage
 from services.vector.stores import collections as store
 from services.vector.stores import requests
 from services.vector.stores.database.connections import Database
@@ -32,6 +32,9 @@ class Spec:
     distance: Distance = "cosine"
     embedding_model: str = ""
     graph: bool = False
+    chunk_mode: ChunkMode | None = None
+    chunk_tokens: int | None = None
+    chunk_overlap: int | None = None
 
 
 class Catalogue:
@@ -103,6 +106,9 @@ class Collections:
             "storage": self._storage,
             "embedding_model": model.name,
             "graph": spec.graph,
+            "chunk_mode": spec.chunk_mode,
+            "chunk_tokens": spec.chunk_tokens,
+            "chunk_overlap": spec.chunk_overlap,
         }
         async with self._database.owner(tenant) as session:
             first = await requests.begin(session, tenant, request)
@@ -144,4 +150,5 @@ class Collections:
         self._hints.send("catalogue", str(gone.id))
         self._hints.send("change", str(gone.id))
         for job in cancelled:
+            self._hints.send("fence", job)
             self._hints.send("job", job)

@@ -6,7 +6,7 @@
     ├── PermissionDenied 403 ── RoleRequired, TenantForbidden, CypherReadOnly
     ├── NotFound 404 ────────── CollectionNotFound, DocumentNotFound, JobNotFound, ModelNotFound
     ├── AlreadyExists 409 ───── CollectionExists, RequestIdReused
-    ├── FailedPrecondition 409  CypherNeedsIsolation, CursorMismatch
+    ├── FailedPrecondition 409  CypherNeedsIsolation, CursorMismatch, JobEnded, JobNotEnded, NothingToRetry, NotFollowed
     ├── Aborted 409
     ├── ResourceExhausted 429 ─ RateLimited, TooManyRows, PayloadTooLarge 413 ── ValueTooLarge
     ├── DeadlineExceeded 504
@@ -167,6 +167,22 @@ class CypherNeedsIsolation(FailedPrecondition):
 
 class CursorMismatch(FailedPrecondition):
     """The cursor is of another incarnation of the collection, or beyond its last change: scroll, then follow anew."""
+
+
+class JobEnded(FailedPrecondition):
+    """The job has completed or failed; there is nothing left to cancel."""
+
+
+class JobNotEnded(FailedPrecondition):
+    """The job has not ended yet; wait for its end or cancel it first."""
+
+
+class NothingToRetry(FailedPrecondition):
+    """No document of the job failed, or all that did are being retried by another job."""
+
+
+class NotFollowed(FailedPrecondition):
+    """The consumer waited for does not follow this collection; create the collection with `graph` on."""
 
 
 class Aborted(PergolaError, code=StatusCode.ABORTED, http_status=409):

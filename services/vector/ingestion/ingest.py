@@ -13,9 +13,9 @@ from services.runtime.errors import DimensionMismatch
 from services.vector.embedding import Embedder
 from services.vector.ingestion.files import Files
 from services.vector.meters import Meters
-from services.vector.model import Chunk, Collection, Format, Note, Point
+from services.vector.model import Chunk, Chunking, Collection, Note, Point
 from services.vector.parsing.model import Parsed, ParseFailed
-from services.vector.parsing.sections import sections
+from services.vector.parsing.sections import plain, sections
 from services.vector.stores import documents as document_store
 from services.vector.stores import queue
 from services.vector.stores.database.connections import Database
@@ -48,13 +48,16 @@ class Batch:
 
     step: Step
     ready: list[Prepared] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
+    unchanged: list[Item] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
     def fail(self, item: Item, reason: str, message: str) -> None:
         """This document alone."""
         self.step.failed += 1
-        self.notes.append(Note(kind="failure", document=item.document_id, reason=reason, message=message))
+        self.step.failures.append(item.position)
+        self.notes.append(
+            Note(kind="failure", document=item.document_id, reason=reason, message=message, position=item.position)
+        )
 
 
 class Ingestion:
@@ -66,16 +69,14 @@ class Ingestion:
         embedder: Embedder,
         files: Files,
         meters: Meters,
-        *,
-        chunk_tokens: int,
-        overlap_tokens: int,
+        chunking: Chunking,
     ) -> None:
+        """`chunking`: of collections that say nothing of it."""
         self._database = database
         self._files = files
         self._meters = meters
         self._embedder = embedder
-        self._chunk_tokens = chunk_tokens
-        self._overlap_tokens = overlap_tokens
+        self._chunking = chunking
 
     async def step(self, held: Claim, collection: Collection, position: int) -> int:
         """Ingests the next documents from `position` on and moves the checkpoint; returns the new position.
@@ -93,17 +94,18 @@ class Ingestion:
             known = await document_store.known(session, collection, [item.document_id for item in items])
         # Without items the texts behind the checkpoint are missing, which the end of the job does not mend.
         batch = Batch(Step(items[-1].position + 1 if items else held.total))
-        chunker = Chunker(model.tokenizer, model.window, tokens=self._chunk_tokens, overlap=self._overlap_tokens)
+        chunking = self._chunking.of(collection)
+        chunker = Chunker(model.tokenizer, model.window, chunking)
         # The same document twice in a step: the later one counts, as if the job had done one after the other.
         last = {item.document_id: item for item in items}
         for item in items:
-            digest = self._digest(item, model)
+            digest = _digest(item, model, chunking)
             before = known.get(item.document_id)
-            if last[item.document_id] is not item or (before is not None and before.accepted > held.number):
+            if last[item.document_id] is not item or (before is not None and before.accepted > item.accepted):
                 batch.step.unchanged += 1
             elif before is not None and before.hash == digest:
                 batch.step.unchanged += 1
-                batch.unchanged.append(item.document_id)
+                batch.unchanged.append(item)
             else:
                 await self._prepare(batch, held.tenant, item, digest, chunker, model)
         await self._embed(batch, model)
@@ -111,32 +113,21 @@ class Ingestion:
         self._meters.chunks += batch.step.chunks
         return batch.step.position
 
-    def _digest(self, item: Item, model: EmbeddingModel) -> bytes:
-        parts = (
-            _VERSION, model.fingerprint, self._chunk_tokens, self._overlap_tokens,
-            item.title, item.format, item.metadata, item.text,
-            item.file and (item.file.media_type, item.file.sha256),
-        )  # fmt: skip
-        return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()
-
     async def _prepare(
         self, batch: Batch, tenant: str, item: Item, digest: bytes, chunker: Chunker, model: EmbeddingModel
     ) -> None:
         parsed: Parsed | None = None
-        if item.file is not None:
-            try:
-                read = await self._files.read(tenant, item, item.file)
-            except ParseFailed as failed:
-                batch.fail(item, failed.reason, failed.message)
-                return
-            item, parsed = read.item, read.parsed
-            batch.notes.extend(_told(item, parsed))
         try:
-            writes = await asyncio.to_thread(cut, item, chunker, parsed)
-        except (ValueError, RecursionError):
-            message = f"The text can't be read as {item.format}. Send it as `text`."
-            batch.fail(item, "DOCUMENT_UNREADABLE", message)
+            if item.file is not None:
+                read = await self._files.read(tenant, item, item.file)
+                item, parsed = read.item, read.parsed
+                batch.notes.extend(_told(item, parsed))
+            elif item.format == "markdown" and not item.text.isspace():
+                parsed = await self._files.markdown(item.text)
+        except ParseFailed as failed:
+            batch.fail(item, failed.reason, failed.message)
             return
+        writes = await asyncio.to_thread(cut, item, chunker, parsed)
         if not writes:
             batch.fail(item, "DOCUMENT_EMPTY", "The text holds nothing but white space.")
             return
@@ -156,14 +147,13 @@ class Ingestion:
         async with self._database.transaction(held.tenant) as session:
             await queue.lock(session, held)
             if batch.unchanged:
-                await document_store.touch(session, collection, batch.unchanged, held.number)
+                await document_store.touch(session, collection, batch.unchanged)
             sums = Sums()
             if batch.ready:
                 written, sums.documents = await document_store.write(
                     session,
                     collection,
                     [document_store.Settled(one.item, one.hash, len(one.writes)) for one in batch.ready],
-                    held.number,
                 )
                 await points.delete_of_documents(session, collection, sorted(written), sums)
                 writes = [one for prepared in batch.ready if prepared.item.document_id in written
@@ -202,10 +192,20 @@ def cut(item: Item, chunker: Chunker, parsed: Parsed | None = None) -> list[Writ
 
 
 def _passages(item: Item, chunker: Chunker, parsed: Parsed | None) -> Sequence[Passage]:
-    if parsed is not None:
-        return chunker.pack(item.text, sections(parsed))
-    form: Format = "markdown" if item.format == "markdown" else "text"
-    return chunker.cut(item.text, form)
+    return chunker.pack(item.text, [plain(item.text)] if parsed is None else sections(parsed))
+
+
+def _digest(item: Item, model: EmbeddingModel, chunking: Chunking) -> bytes:
+    """Over everything that decides what the chunks are."""
+    parts: tuple[object, ...] = (
+        _VERSION, model.fingerprint, chunking.tokens, chunking.overlap,
+        item.title, item.format, item.metadata, item.text,
+        item.file and (item.file.media_type, item.file.sha256),
+    )  # fmt: skip
+    if chunking.mode != "structure":
+        # Added when there were documents already, which need not be cut anew for it.
+        parts = (*parts, chunking.mode)
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()
 
 
 def _told(item: Item, parsed: Parsed) -> list[Note]:

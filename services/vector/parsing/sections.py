@@ -53,6 +53,11 @@ def sections(parsed: Parsed) -> Iterator[Section]:
         yield held
 
 
+def plain(text: str) -> Section:
+    """A text without structure."""
+    return Section((), 0, sentences.split(text))
+
+
 def page_at(parsed: Parsed, place: int) -> int:
     """The page that a code point of the text stands on; 0: the format has none."""
     found = bisect_right(parsed.blocks, place, key=lambda block: block.start)

@@ -10,7 +10,10 @@ from services.vector.stores import jobs
 from services.vector.stores.database.connections import Database, Record, Session
 from services.vector.stores.points import layout, merging
 
-_COLUMNS = "id, tenant, name, incarnation, dimension, distance, storage, embedding_model, graph, k1, b, created"
+_COLUMNS = (
+    "id, tenant, name, incarnation, dimension, distance, storage, embedding_model, graph, k1, b, created,"
+    " chunk_mode, chunk_tokens, chunk_overlap"
+)
 
 
 def _collection(row: Record) -> Collection:
@@ -63,8 +66,9 @@ async def create(session: Session, app: str, tenant: str, values: dict[str, Any]
     """
     row = await session.row(
         "INSERT INTO pergola.collections"
-        " (tenant, name, incarnation, dimension, distance, storage, embedding_model, graph)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (tenant, name) DO NOTHING"
+        " (tenant, name, incarnation, dimension, distance, storage, embedding_model, graph,"
+        " chunk_mode, chunk_tokens, chunk_overlap)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (tenant, name) DO NOTHING"
         f" RETURNING {_COLUMNS}",
         tenant,
         values["name"],
@@ -74,6 +78,9 @@ async def create(session: Session, app: str, tenant: str, values: dict[str, Any]
         values["storage"],
         values["embedding_model"],
         values["graph"],
+        values["chunk_mode"],
+        values["chunk_tokens"],
+        values["chunk_overlap"],
     )
     if row is None:
         raise CollectionExists(f"A collection {values['name']!r} exists already.")
@@ -92,7 +99,7 @@ async def delete(session: Session, name: str) -> tuple[Collection, list[str]]:
         raise CollectionNotFound(f"There is no collection {name!r}.")
     collection = _collection(row)
     # Jobs first: a worker locks its job before it touches the collection's tables, so the two can't block each other.
-    cancelled = await jobs.cancel_all(session, collection.id)
+    cancelled = await jobs.cancel_all(session, collection)
     # A merge that runs holds the tables for minutes; it is the owner's too, so it may be ended.
     await session.execute(
         "SELECT pg_cancel_backend(pid) FROM pg_locks"

@@ -40,21 +40,20 @@ async def known(session: Session, collection: Collection, ids: Sequence[str]) ->
     return {row["id"]: Known(row["hash"], row["accepted"]) for row in rows}
 
 
-async def touch(session: Session, collection: Collection, ids: Sequence[str], accepted: int) -> None:
+async def touch(session: Session, collection: Collection, items: Sequence[Item]) -> None:
     """Marks unchanged documents as accepted anew, so that an older job that comes late doesn't change them back."""
     await session.execute(
-        "UPDATE pergola.documents d SET accepted = $3 FROM (SELECT id FROM pergola.documents"
-        " WHERE collection_id = $1 AND id = ANY($2::text[]) AND accepted < $3 ORDER BY id FOR UPDATE) o"
-        " WHERE d.collection_id = $1 AND d.id = o.id",
+        "UPDATE pergola.documents d SET accepted = o.newer FROM (SELECT id, n.accepted AS newer"
+        " FROM pergola.documents JOIN unnest($2::text[], $3::bigint[]) AS n (document, accepted) ON id = n.document"
+        " WHERE collection_id = $1 AND pergola.documents.accepted < n.accepted"
+        " ORDER BY id FOR UPDATE OF documents) o WHERE d.collection_id = $1 AND d.id = o.id",
         collection.id,
-        list(ids),
-        accepted,
+        [one.document_id for one in items],
+        [one.accepted for one in items],
     )
 
 
-async def write(
-    session: Session, collection: Collection, documents: Sequence[Settled], accepted: int
-) -> tuple[set[str], int]:
+async def write(session: Session, collection: Collection, documents: Sequence[Settled]) -> tuple[set[str], int]:
     """Stores documents, except those of which a later accepted state is there.
 
     Locks them in the order of their ids, so two writers can't wait for each other. Returns the ids that were written,
@@ -64,9 +63,9 @@ async def write(
     rows = await session.fetch(
         "INSERT INTO pergola.documents AS d"
         " (collection_id, id, tenant, title, format, metadata, text, hash, accepted, chunks)"
-        " SELECT $1, n.id, $2, n.title, n.format, n.metadata, n.text, n.hash, $3, n.chunks FROM"
-        " unnest($4::text[], $5::text[], $6::text[], $7::jsonb[], $8::text[], $9::bytea[], $10::int[])"
-        " AS n (id, title, format, metadata, text, hash, chunks)"
+        " SELECT $1, n.id, $2, n.title, n.format, n.metadata, n.text, n.hash, n.accepted, n.chunks FROM"
+        " unnest($3::text[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::bytea[], $9::int[], $10::bigint[])"
+        " AS n (id, title, format, metadata, text, hash, chunks, accepted)"
         " ON CONFLICT (collection_id, id) DO UPDATE SET title = EXCLUDED.title, format = EXCLUDED.format,"
         " metadata = EXCLUDED.metadata, text = EXCLUDED.text, hash = EXCLUDED.hash, accepted = EXCLUDED.accepted,"
         " chunks = EXCLUDED.chunks, updated = now(), fresh = d.deleted, deleted = false,"
@@ -74,7 +73,6 @@ async def write(
         " RETURNING d.id, d.fresh AS new",
         collection.id,
         collection.tenant,
-        accepted,
         [one.item.document_id for one in ordered],
         [one.item.title for one in ordered],
         [one.item.format for one in ordered],
@@ -82,6 +80,7 @@ async def write(
         [one.item.text for one in ordered],
         [one.hash for one in ordered],
         [one.chunks for one in ordered],
+        [one.item.accepted for one in ordered],
     )
     return {row["id"] for row in rows}, sum(row["new"] for row in rows)
 
@@ -111,11 +110,12 @@ async def page(session: Session, collection: Collection, after: str, size: int) 
     return [_stored(row) for row in rows]
 
 
-async def remove(session: Session, collection: Collection, document: str) -> bool:
+async def remove(session: Session, collection: Collection, document: str, keep_days: int) -> bool:
     """Marks a document as deleted; its points are then the caller's to delete. False: there is none.
 
     The mark takes a number of the jobs' sequence: jobs accepted before it don't bring the document back. Clears some
-    marks older than every open job; an hour, because a job's number is taken a little before the job can be seen.
+    marks older than every open job and than what can still be retried: jobs are kept `keep_days`; a day more, because
+    a retry may be under way, and a job's number is taken a little before the job can be seen.
     """
     number = await session.value(
         "UPDATE pergola.documents SET deleted = true, accepted = nextval('pergola.jobs_number_seq'), title = '',"
@@ -128,11 +128,13 @@ async def remove(session: Session, collection: Collection, document: str) -> boo
         return False
     await session.execute(
         "DELETE FROM pergola.documents WHERE collection_id = $1 AND id IN (SELECT id FROM pergola.documents"
-        " WHERE collection_id = $1 AND deleted AND updated < now() - interval '1 hour' AND accepted < coalesce("
+        " WHERE collection_id = $1 AND deleted AND updated < now() - make_interval(days => $3 + 1)"
+        " AND accepted < coalesce("
         " (SELECT min(number) FROM pergola.jobs WHERE collection_id = $1 AND status IN ('queued', 'running')), $2)"
         " LIMIT 100 FOR UPDATE SKIP LOCKED)",
         collection.id,
         number,
+        keep_days,
     )
     return True
 
