@@ -83,7 +83,7 @@ async def fake_embeddings() -> AsyncIterator[FakeEmbeddings]:
     fake = FakeEmbeddings()
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_post("/v1/embeddings", fake.answer)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
