@@ -42,6 +42,8 @@ class FakeEmbeddings:
     """Set it to an event to keep every answer back until the event is set."""
     arrived: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     """Released by each request that comes in."""
+    left: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    """Released by each request that is answered, or whose caller goes away."""
     waiting: int = 0
     most_waiting: int = 0
 
@@ -58,6 +60,7 @@ class FakeEmbeddings:
             scripted = self.script.pop(0)(body) if self.script else None
         finally:
             self.waiting -= 1
+            self.left.release()
         if scripted is not None:
             return scripted
         if len(body["input"]) > self.largest:

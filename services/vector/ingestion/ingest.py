@@ -1,8 +1,9 @@
-"""One step of an ingestion: some documents from text to searchable points, in one transaction at its end."""
+"""The steps of an ingestion: some documents from text to searchable points, in one transaction at the end of each."""
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +13,7 @@ from services.providers.embedding.model import EmbeddingModel
 from services.runtime.errors import DimensionMismatch
 from services.vector.embedding import Embedder
 from services.vector.ingestion.files import Files
+from services.vector.ingestion.pipeline import overlapped
 from services.vector.meters import Meters
 from services.vector.model import Chunk, Chunking, Collection, Note, Point
 from services.vector.parsing.model import Parsed, ParseFailed
@@ -19,6 +21,7 @@ from services.vector.parsing.sections import plain, sections
 from services.vector.stores import documents as document_store
 from services.vector.stores import queue
 from services.vector.stores.database.connections import Database
+from services.vector.stores.documents import Unchanged
 from services.vector.stores.points import writing as points
 from services.vector.stores.points.writing import Sums, Write
 from services.vector.stores.queue import Claim, Item, Step
@@ -29,6 +32,8 @@ _DOCUMENTS_A_STEP: Final = 32
 _BYTES_A_STEP: Final = 64 * 1024
 """Of text: about what the built-in model embeds in ten seconds. A larger document is a step of its own."""
 _TEXTS_A_CALL: Final = 256
+_EMBEDDED_AT_ONCE: Final = 2
+"""Steps: while one waits for the cache, the other keeps the model busy. Bounds what a job takes of the memory."""
 _VERSION: Final = 1
 """Goes up when passages are cut or words are made in another way, so that documents are not taken for unchanged."""
 
@@ -48,7 +53,7 @@ class Batch:
 
     step: Step
     ready: list[Prepared] = field(default_factory=list)
-    unchanged: list[Item] = field(default_factory=list)
+    unchanged: list[Unchanged] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
     def fail(self, item: Item, reason: str, message: str) -> None:
@@ -78,10 +83,10 @@ class Ingestion:
         self._embedder = embedder
         self._chunking = chunking
 
-    async def step(self, held: Claim, collection: Collection, position: int) -> int:
-        """Ingests the next documents from `position` on and moves the checkpoint; returns the new position.
+    async def steps(self, held: Claim, collection: Collection) -> AsyncGenerator[int, None]:
+        """Ingests the documents that are left; yields the checkpoint after each step, when its points are durable.
 
-        Raises Fenced, and what embedding raises: nothing is stored then, and the step can be tried again.
+        Raises Fenced, and what embedding raises: what was not stored yet can be tried again.
         """
         model = self._embedder.model(collection.embedding_model)
         if model.dimension != collection.dimension:
@@ -89,13 +94,41 @@ class Ingestion:
                 f"{model.name} makes vectors of {model.dimension} numbers, the collection holds "
                 f"{collection.dimension}: documents can't be ingested into it."
             )
+        chunking = self._chunking.of(collection)
+        # Where a worker was lost, one document is in hand at a time.
+        at_once = 1 if held.position < held.careful_until else _EMBEDDED_AT_ONCE
+
+        async def embedded(batch: Batch) -> Batch:
+            await self._embed(batch, model)
+            return batch
+
+        async def read_ones() -> AsyncGenerator[Batch, None]:
+            position = held.position
+            while position < held.total:
+                batch = await self._read(held, collection, position, chunking, model)
+                yield batch
+                position = batch.step.position
+
+        async with aclosing(overlapped(read_ones(), embedded, at_once)) as batches:
+            position = held.position
+            async for found in batches:
+                batch = found
+                while not await self._store(held, collection, batch):
+                    batch = await embedded(await self._read(held, collection, position, chunking, model))
+                position = batch.step.position
+                self._meters.chunks += batch.step.chunks
+                yield position
+
+    async def _read(
+        self, held: Claim, collection: Collection, position: int, chunking: Chunking, model: EmbeddingModel
+    ) -> Batch:
+        """The next documents from `position` on, cut."""
+        chunker = Chunker(model.tokenizer, model.window, chunking)
         async with self._database.transaction(held.tenant) as session:
             items = await queue.items(session, held, position, _DOCUMENTS_A_STEP, _BYTES_A_STEP)
             known = await document_store.known(session, collection, [item.document_id for item in items])
         # Without items the texts behind the checkpoint are missing, which the end of the job does not mend.
         batch = Batch(Step(items[-1].position + 1 if items else held.total))
-        chunking = self._chunking.of(collection)
-        chunker = Chunker(model.tokenizer, model.window, chunking)
         # The same document twice in a step: the later one counts, as if the job had done one after the other.
         last = {item.document_id: item for item in items}
         for item in items:
@@ -105,13 +138,10 @@ class Ingestion:
                 batch.step.unchanged += 1
             elif before is not None and before.hash == digest:
                 batch.step.unchanged += 1
-                batch.unchanged.append(item)
+                batch.unchanged.append(Unchanged(item, digest))
             else:
                 await self._prepare(batch, held.tenant, item, digest, chunker, model)
-        await self._embed(batch, model)
-        await self._store(held, collection, batch)
-        self._meters.chunks += batch.step.chunks
-        return batch.step.position
+        return batch
 
     async def _prepare(
         self, batch: Batch, tenant: str, item: Item, digest: bytes, chunker: Chunker, model: EmbeddingModel
@@ -143,11 +173,13 @@ class Ingestion:
             for write, vector in zip(part, embedded.vectors, strict=True):
                 write.vector = vector
 
-    async def _store(self, held: Claim, collection: Collection, batch: Batch) -> None:
+    async def _store(self, held: Claim, collection: Collection, batch: Batch) -> bool:
+        """Stores a step and moves the checkpoint. False: a document that was taken for unchanged is another by now."""
         async with self._database.transaction(held.tenant) as session:
             await queue.lock(session, held)
-            if batch.unchanged:
-                await document_store.touch(session, collection, batch.unchanged)
+            # Since it was read, the step before, or another job, may have stored something else.
+            if batch.unchanged and await document_store.touch(session, collection, batch.unchanged):
+                return False
             sums = Sums()
             if batch.ready:
                 written, sums.documents = await document_store.write(
@@ -155,9 +187,11 @@ class Ingestion:
                     collection,
                     [document_store.Settled(one.item, one.hash, len(one.writes)) for one in batch.ready],
                 )
-                await points.delete_of_documents(session, collection, sorted(written), sums)
                 writes = [one for prepared in batch.ready if prepared.item.document_id in written
                           for one in prepared.writes]  # fmt: skip
+                await points.delete_of_documents(
+                    session, collection, sorted(written), sums, taken=[one.point.id for one in writes]
+                )
                 await points.insert(session, collection, writes, sums)
                 batch.step.chunks = len(writes)
                 batch.step.done += len(written)
@@ -167,6 +201,7 @@ class Ingestion:
             await queue.checkpoint(session, held, batch.step, batch.notes)
             if sums.upserted or sums.deleted:
                 await points.publish(session, collection, sums)
+        return True
 
 
 def cut(item: Item, chunker: Chunker, parsed: Parsed | None = None) -> list[Write]:

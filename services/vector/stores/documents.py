@@ -22,6 +22,14 @@ class Known:
 
 
 @dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A document that is there as it came, with its hash when that was looked at."""
+
+    item: Item
+    hash: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Settled:
     """A document that was cut into chunks."""
 
@@ -40,17 +48,28 @@ async def known(session: Session, collection: Collection, ids: Sequence[str]) ->
     return {row["id"]: Known(row["hash"], row["accepted"]) for row in rows}
 
 
-async def touch(session: Session, collection: Collection, items: Sequence[Item]) -> None:
-    """Marks unchanged documents as accepted anew, so that an older job that comes late doesn't change them back."""
-    await session.execute(
-        "UPDATE pergola.documents d SET accepted = o.newer FROM (SELECT id, n.accepted AS newer"
-        " FROM pergola.documents JOIN unnest($2::text[], $3::bigint[]) AS n (document, accepted) ON id = n.document"
-        " WHERE collection_id = $1 AND pergola.documents.accepted < n.accepted"
-        " ORDER BY id FOR UPDATE OF documents) o WHERE d.collection_id = $1 AND d.id = o.id",
+async def touch(session: Session, collection: Collection, unchanged: Sequence[Unchanged]) -> set[str]:
+    """Marks documents as accepted anew, so that an older job that comes late doesn't change them back.
+
+    Returns those that are different ones by now, and were not accepted later: they have to be ingested after all.
+    """
+    numbers = {one.item.document_id: one.item.accepted for one in unchanged}
+    touched = await session.fetch(
+        "UPDATE pergola.documents d SET accepted = o.newer FROM (SELECT k.id, n.accepted AS newer"
+        " FROM pergola.documents k JOIN unnest($2::text[], $3::bytea[], $4::bigint[]) AS n (id, hash, accepted)"
+        " ON n.id = k.id AND n.hash = k.hash"
+        " WHERE k.collection_id = $1 AND k.accepted <= n.accepted ORDER BY k.id FOR UPDATE OF k) o"
+        " WHERE d.collection_id = $1 AND d.id = o.id RETURNING d.id",
         collection.id,
-        [one.document_id for one in items],
-        [one.accepted for one in items],
+        [one.item.document_id for one in unchanged],
+        [one.hash for one in unchanged],
+        [one.item.accepted for one in unchanged],
     )
+    others = numbers.keys() - {row["id"] for row in touched}
+    if not others:
+        return set()
+    found = await known(session, collection, sorted(others))
+    return {one for one in others if one not in found or found[one].accepted <= numbers[one]}
 
 
 async def write(session: Session, collection: Collection, documents: Sequence[Settled]) -> tuple[set[str], int]:

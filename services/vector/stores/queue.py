@@ -21,7 +21,7 @@ from services.vector.stores.jobs import add_event
 CRASHES_AT_ONE_CHECKPOINT = 2
 """Workers lost at the same checkpoint before the document there is taken for what kills them. The first may have had
 many documents in hand; the second had this one alone."""
-SUSPECTS = 64
+SUSPECTS = 128
 """Documents behind its checkpoint that a lost worker may have had in hand."""
 
 

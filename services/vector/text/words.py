@@ -25,6 +25,7 @@ _PAIRED: Final = (
 _TOKEN: Final = re.compile(
     rf"[{_PAIRED}]+|(?:(?![{_PAIRED}])[\w\u0300-\u036f\u0900-\u0dff])+(?:['’](?![{_PAIRED}])\w+)*"
 )
+_ASCII_TOKEN: Final = re.compile(r"\w+(?:'\w+)*", re.ASCII)
 _IS_PAIRED: Final = re.compile(f"[{_PAIRED}]")
 _MAX_WORD: Final = 64
 _MAX_QUERY_WORDS: Final = 64
@@ -61,6 +62,9 @@ def of_query(text: str) -> list[str]:
 
 
 def _tokens(text: str) -> list[str]:
+    if text.isascii():
+        # The same by a shorter way: there is nothing to normalise, and nothing that is paired.
+        return [word[:_MAX_WORD] for word in _ASCII_TOKEN.findall(text.lower())]
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return [match[0][:_MAX_WORD].replace("’", "'") if not _IS_PAIRED.match(match[0]) else match[0]
             for match in _TOKEN.finditer(folded)]  # fmt: skip

@@ -92,8 +92,7 @@ async def test_a_running_job_ends_at_once_and_its_model_calls_with_it(house: Hou
     async with asyncio.timeout(bounds.AFTER_CANCEL):
         assert (await _cancel(house.vector, job)).status == "cancelled"
         assert (await house.vector.ended(job)).status == "cancelled"
-        while house.fake.waiting:
-            await asyncio.sleep(0.01)
+        await house.fake.left.acquire()
     house.fake.held.set()
     # The worker is free, and nothing of the job is stored.
     assert (await house.vector.ingest(collection, "Three.")).status == "completed"

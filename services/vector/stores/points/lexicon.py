@@ -14,15 +14,17 @@ from typing import Final
 
 HASH_BYTES: Final = 6
 _MOST: Final = 255
+_BYTES: Final = [bytes([count]) for count in range(_MOST + 1)]
 
 
 def pack(counts: Mapping[str, int]) -> tuple[list[int], bytes]:
     """`terms` and `weights` of a passage with these words. A count beyond 255 says no more than 255."""
-    keys = [key(word) for word in counts]
+    hashed = [_hashed(word) for word in counts]
     weights = b"".join(
-        one + min(count, _MOST).to_bytes(1, "big") for one, count in zip(keys, counts.values(), strict=True)
-    )
-    return [number(one) for one in keys], weights
+        [one + (_BYTES[count] if count < _MOST else _BYTES[_MOST])
+         for (one, _), count in zip(hashed, counts.values(), strict=True)]
+    )  # fmt: skip
+    return [number for _, number in hashed], weights
 
 
 def keys(weights: bytes) -> list[bytes]:
@@ -31,12 +33,17 @@ def keys(weights: bytes) -> list[bytes]:
     return [weights[place : place + HASH_BYTES] for place in range(0, len(weights), size)]
 
 
-@functools.lru_cache(maxsize=1 << 16)
 def key(word: str) -> bytes:
     """The word's 48 bits."""
-    return hashlib.blake2b(word.encode(), digest_size=HASH_BYTES).digest()
+    return _hashed(word)[0]
 
 
 def number(hashed: bytes) -> int:
     """The first 32 of them as PostgreSQL's int4."""
     return int.from_bytes(hashed[:4], "big", signed=True)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _hashed(word: str) -> tuple[bytes, int]:
+    hashed = hashlib.blake2b(word.encode(), digest_size=HASH_BYTES).digest()
+    return hashed, number(hashed)
