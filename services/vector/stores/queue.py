@@ -25,6 +25,30 @@ SUSPECTS = 128
 """Documents behind its checkpoint that a lost worker may have had in hand."""
 
 
+# By tenant after tenant, each found by a look-up in an index, as is the oldest job of each.
+CANDIDATES = """
+    WITH RECURSIVE tenants AS (
+        (SELECT tenant FROM pergola.jobs WHERE status IN ('queued', 'running') AND waits_seq IS NULL
+         ORDER BY tenant LIMIT 1)
+        UNION ALL
+        SELECT (SELECT j.tenant FROM pergola.jobs j WHERE j.tenant > t.tenant
+                AND j.status IN ('queued', 'running') AND j.waits_seq IS NULL ORDER BY j.tenant LIMIT 1)
+        FROM tenants t WHERE t.tenant IS NOT NULL)
+    SELECT t.tenant, c.id FROM tenants t CROSS JOIN LATERAL (
+        SELECT id, number FROM pergola.jobs j
+        WHERE j.tenant = t.tenant AND status IN ('queued', 'running') AND waits_seq IS NULL
+          AND run_after <= now() AND (status = 'queued' OR lease_until < now())
+        ORDER BY number LIMIT 1) c
+    WHERE t.tenant IS NOT NULL
+    ORDER BY (SELECT count(*) FROM pergola.jobs r WHERE r.tenant = t.tenant AND r.status = 'running'
+              AND r.waits_seq IS NULL AND r.lease_until >= now()),
+             (SELECT started FROM pergola.jobs r WHERE r.tenant = t.tenant
+              ORDER BY started DESC NULLS LAST LIMIT 1) NULLS FIRST,
+             c.number
+    LIMIT 16
+"""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
     """A job that is ours until its lease ends."""
@@ -79,28 +103,7 @@ async def candidates(database: Database) -> list[tuple[str, UUID]]:
     costs some look-ups in indexes a tenant with open jobs, however many those are.
     """
     async with database.across_tenants() as session:
-        rows = await session.fetch(
-            """
-            WITH RECURSIVE tenants AS (
-                (SELECT tenant FROM pergola.jobs WHERE status IN ('queued', 'running') AND waits_seq IS NULL
-                 ORDER BY tenant LIMIT 1)
-                UNION ALL
-                SELECT (SELECT j.tenant FROM pergola.jobs j WHERE j.tenant > t.tenant
-                        AND j.status IN ('queued', 'running') AND j.waits_seq IS NULL ORDER BY j.tenant LIMIT 1)
-                FROM tenants t WHERE t.tenant IS NOT NULL)
-            SELECT t.tenant, c.id FROM tenants t CROSS JOIN LATERAL (
-                SELECT id, number FROM pergola.jobs j
-                WHERE j.tenant = t.tenant AND status IN ('queued', 'running') AND waits_seq IS NULL
-                  AND run_after <= now() AND (status = 'queued' OR lease_until < now())
-                ORDER BY number LIMIT 1) c
-            ORDER BY (SELECT count(*) FROM pergola.jobs r WHERE r.tenant = t.tenant AND r.status = 'running'
-                      AND r.waits_seq IS NULL AND r.lease_until >= now()),
-                     (SELECT started FROM pergola.jobs r WHERE r.tenant = t.tenant
-                      ORDER BY started DESC NULLS LAST LIMIT 1) NULLS FIRST,
-                     c.number
-            LIMIT 16
-            """
-        )
+        rows = await session.fetch(CANDIDATES)
     return [(row["tenant"], row["id"]) for row in rows]
 
 
