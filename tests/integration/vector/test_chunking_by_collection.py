@@ -3,6 +3,7 @@
 import asyncio
 import time
 from itertools import pairwise
+from typing import Any
 
 import grpc
 import pytest
@@ -24,7 +25,7 @@ async def _passages(vector: Vector, collection: str) -> list[point_pb2.Chunk]:
     return sorted(found, key=lambda chunk: (chunk.document, chunk.index))
 
 
-async def _cut(vector: Vector, text: str, **chunking: object) -> list[point_pb2.Chunk]:
+async def _cut(vector: Vector, text: str, **chunking: Any) -> list[point_pb2.Chunk]:
     name = await vector.create(chunking=collection_pb2.Chunking(**chunking))
     done = await vector.ingest(name, document_pb2.Document(id="a.md", text=text))
     assert done.status == "completed"

@@ -212,7 +212,7 @@ class Database:
         assert self._pool is not None  # noqa: S101 - it was acquired from there
         try:
             await self._pool.release(connection, timeout=SETTLE_SECONDS)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
             # asyncpg has ended the connection before it raises this; the next one to ask gets a new one.
             pass
 
@@ -264,13 +264,19 @@ async def _settled(connection: Connection) -> bool:
                 # asyncpg first waits until the server has confirmed the cancellation it was sent.
                 await connection.execute("ROLLBACK")
             return True
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         pass
     except BaseException:
-        connection.terminate()
+        _ended(connection)
         raise
-    connection.terminate()
+    _ended(connection)
     return False
+
+
+def _ended(connection: Connection) -> None:
+    # Of a connection that the server has cut off, the pool has let go by itself.
+    with suppress(asyncpg.InterfaceError):
+        connection.terminate()
 
 
 async def _nothing(_: object) -> None:

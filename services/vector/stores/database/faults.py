@@ -43,6 +43,11 @@ def translated() -> Iterator[None]:
         if "connection" not in str(error) and "pool is closing" not in str(error):
             raise
         raise StoreUnavailable("The connection to the database was lost. Try again.", retry_after=1.0) from error
+    except asyncpg.InternalClientError as error:
+        # The server was killed, and the driver still believes a statement to be under way: "cannot switch to state …".
+        if "cannot switch to state" not in str(error):
+            raise
+        raise StoreUnavailable("The connection to the database was lost. Try again.", retry_after=1.0) from error
     except _REFUSED as error:
         raise StoreUnavailable("The database refuses this service's login; see its log.") from error
     except _FULL as error:
