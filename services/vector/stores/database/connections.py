@@ -277,7 +277,7 @@ async def _settled(connection: Raw) -> bool:
                 # asyncpg first waits until the server has confirmed the cancellation it was sent.
                 await connection.execute("ROLLBACK")
             return True
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         pass
     except BaseException:
         connection.terminate()

@@ -88,10 +88,17 @@ def create(collection: Collection, app: str) -> str:
             seq       bigint NOT NULL DEFAULT 0,
             points    bigint NOT NULL DEFAULT 0,
             documents bigint NOT NULL DEFAULT 0,
-            words     bigint NOT NULL DEFAULT 0
+            words     bigint NOT NULL DEFAULT 0,
+            forgotten bigint NOT NULL DEFAULT 0,
+            compacted bigint NOT NULL DEFAULT 0
         ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 500);
         INSERT INTO {t["head"]} DEFAULT VALUES;
-        CREATE TABLE {t["change"]} (seq bigint PRIMARY KEY, id text COLLATE "C" NOT NULL, deleted boolean NOT NULL);
+        CREATE TABLE {t["change"]} (
+            seq     bigint PRIMARY KEY,
+            id      text COLLATE "C" NOT NULL,
+            deleted boolean NOT NULL,
+            at      timestamptz NOT NULL DEFAULT now()
+        );
         GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO "{app}";
         GRANT USAGE ON SEQUENCE {t["n"]} TO "{app}";
     """
