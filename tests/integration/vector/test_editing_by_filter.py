@@ -41,8 +41,8 @@ async def test_the_points_that_fit_are_changed_and_no_others(vector: Vector) -> 
     answer = await _edit(vector, collection, filter=_EVEN, payload={"seen": True}, deleteKeys=["n"])
     assert (answer.set_count, list(answer.missing)) == (1_250, [])
     assert await _count(vector, collection, {"must": [{"key": "seen", "match": True}]}) == 1_250
-    assert await _count(vector, collection, {"must": [{"filter": _EVEN}, {"key": "n", "is_null": False}]}) == 0
-    assert await _count(vector, collection, {"must": [{"key": "n", "is_null": False}]}) == 1_250
+    assert await _count(vector, collection, {"must": [{"filter": _EVEN}, {"key": "n", "range": {"gte": 0}}]}) == 0
+    assert await _count(vector, collection, {"must": [{"key": "n", "range": {"gte": 0}}]}) == 1_250
     changes = await vector.changes_until(collection, 2_500 + 1_250)
     assert [int(one.upsert.id[1:]) for one in changes[2_500:]] == list(range(0, 2_500, 2))
 
