@@ -11,6 +11,7 @@ import grpc
 import numpy as np
 import pytest
 from google.api import httpbody_pb2
+from google.protobuf.json_format import MessageToDict
 
 from pergola.vector.v1 import document_pb2
 from pergola.vector.v1 import point_pb2 as pb
@@ -61,7 +62,7 @@ async def test_lines_become_points(vector: Vector, piece: int) -> None:
     assert (answer.stored_count, answer.failed_count, list(answer.failures)) == (3, 0, [])
     found = await get(vector, collection, "a", "b", "c")
     assert found["a"].payload["n"] == 1
-    assert found["a"].payload["deep"][0]["ü"] is None
+    assert MessageToDict(found["a"].payload)["deep"] == [{"ü": None}]
     assert found["b"].text == "A red lantern"
     assert [np.frombuffer(found[id].vector.packed, "<f4")[0] for id in "abc"] == [1, 1.5, 1]
     (hit,) = await vector.query(collection, text="lantern", mode="lexical")
