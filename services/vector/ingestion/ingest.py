@@ -137,7 +137,7 @@ class Ingestion:
                 batch.step.unchanged += 1
                 batch.unchanged[item.document_id] = digest
             else:
-                await self._prepare(batch, held.tenant, item, digest, chunker, model)
+                await self._prepare(batch, collection, item, digest, chunker, model)
         return batch
 
     def _digest(self, item: Item, model: EmbeddingModel) -> bytes:
@@ -149,19 +149,19 @@ class Ingestion:
         return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()
 
     async def _prepare(
-        self, batch: Batch, tenant: str, item: Item, digest: bytes, chunker: Chunker, model: EmbeddingModel
+        self, batch: Batch, collection: Collection, item: Item, digest: bytes, chunker: Chunker, model: EmbeddingModel
     ) -> None:
         parsed: Parsed | None = None
         if item.file is not None:
             try:
-                read = await self._files.read(tenant, item, item.file)
+                read = await self._files.read(collection.tenant, item, item.file)
             except ParseFailed as failed:
                 batch.fail(item, failed.reason, failed.message)
                 return
             item, parsed = read.item, read.parsed
             batch.notes.extend(_told(item, parsed))
         try:
-            writes = await asyncio.to_thread(cut, item, chunker, parsed)
+            writes = await asyncio.to_thread(cut, item, chunker, collection.language, parsed)
         except (ValueError, RecursionError):
             message = f"The text can't be read as {item.format}. Send it as `text`."
             batch.fail(item, "DOCUMENT_UNREADABLE", message)
@@ -213,8 +213,11 @@ class Ingestion:
         return True
 
 
-def cut(item: Item, chunker: Chunker, parsed: Parsed | None = None) -> list[Write]:
-    """The points of a document, without vectors yet. `parsed`: the structure of the text, where a parser made it."""
+def cut(item: Item, chunker: Chunker, language: str, parsed: Parsed | None = None) -> list[Write]:
+    """The points of a document, without vectors yet, with words of that language's stems.
+
+    `parsed`: the structure of the text, where a parser made it.
+    """
     name = hashlib.blake2b(item.document_id.encode(), digest_size=16).hexdigest()
     writes = []
     for index, passage in enumerate(_passages(item, chunker, parsed)):
@@ -231,7 +234,7 @@ def cut(item: Item, chunker: Chunker, parsed: Parsed | None = None) -> list[Writ
         )
         whole = f"{chunker.header(item.title, passage.heading_path)}\n{text}"
         point = Point(id=f"{name}-{index}", payload=item.metadata, chunk=chunk)
-        writes.append(Write(point=point, text=whole, words=words.of_passage(whole)))
+        writes.append(Write(point=point, text=whole, words=words.of_passage(whole, language)))
     return writes
 
 

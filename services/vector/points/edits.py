@@ -50,7 +50,7 @@ class Edits:
             writes = await self._prepared(collection, points)
             return await self._write(collection, functools.partial(steps.store, collection, writes))
 
-        return await self._on(tenant, name, act)
+        return await self._catalogue.on(tenant, name, act)
 
     async def incarnation(self, tenant: str, name: str) -> str:
         """Which collection has that name now, by the database itself.
@@ -86,7 +86,7 @@ class Edits:
                 failures.extend(dataclasses.replace(one, index=places[one.index]) for one in held)
             return failures
 
-        return await self._on(tenant, name, act)
+        return await self._catalogue.on(tenant, name, act)
 
     async def delete(self, tenant: str, name: str, ids: Sequence[str]) -> int:
         """Deletes the points of these ids; returns how many there were.
@@ -97,7 +97,7 @@ class Edits:
         async def act(collection: Collection) -> int:
             return await self._write(collection, functools.partial(steps.delete, collection, ids, None))
 
-        return await self._on(tenant, name, act)
+        return await self._catalogue.on(tenant, name, act)
 
     async def delete_fitting(self, tenant: str, name: str, filter: Filter) -> int:
         """Deletes the points that fit, in the order of their ids and a transaction for each thousand.
@@ -111,7 +111,7 @@ class Edits:
                 deleted += await self._write(collection, functools.partial(steps.delete, collection, ids, filter))
             return deleted
 
-        return await self._on(tenant, name, act)
+        return await self._catalogue.on(tenant, name, act)
 
     async def set_payload(self, tenant: str, name: str, ids: Sequence[str], edit: PayloadEdit) -> list[str]:
         """Changes payloads; returns the ids that don't exist.
@@ -123,7 +123,7 @@ class Edits:
             there = await self._write(collection, functools.partial(steps.edit, collection, ids, None, edit))
             return [one for one in dict.fromkeys(ids) if one not in there]
 
-        return await self._on(tenant, name, act)
+        return await self._catalogue.on(tenant, name, act)
 
     async def set_payload_fitting(self, tenant: str, name: str, filter: Filter, edit: PayloadEdit) -> int:
         """Changes the payloads of the points that fit, in the order of their ids and a transaction for each thousand.
@@ -139,7 +139,7 @@ class Edits:
                 )
             return count
 
-        return await self._on(tenant, name, act)
+        return await self._catalogue.on(tenant, name, act)
 
     async def _fitting(self, collection: Collection, filter: Filter) -> AsyncIterator[list[str]]:
         """The ids of points that fit, a thousand at a time."""
@@ -151,15 +151,6 @@ class Edits:
                 return
             yield [one.id for one in places]
             after = places[-1]
-
-    async def _on(self, tenant: str, name: str, act: Callable[[Collection], Awaitable[T]]) -> T:
-        collection = await self._catalogue.get(tenant, name)
-        try:
-            return await act(collection)
-        except CollectionNotFound:
-            self._catalogue.forget(collection)
-            # Deleted, or made anew under the same name by another process.
-            return await act(await self._catalogue.get(tenant, name))
 
     async def _write(self, collection: Collection, write: Callable[[Session, Sums], Awaitable[T]]) -> T:
         """Runs `write` in a transaction that publishes what it summed up; again, when another writer came first."""
@@ -200,14 +191,14 @@ class Edits:
                 )
             made = await self._embedder.embed(model, [points[place].text for place in texts])
             vectors |= dict(zip(texts, made.vectors, strict=True))
-        return await asyncio.to_thread(_writes, points, vectors)
+        return await asyncio.to_thread(_writes, points, vectors, collection.language)
 
 
-def _writes(points: Sequence[NewPoint], vectors: dict[int, Vector]) -> list[Write]:
+def _writes(points: Sequence[NewPoint], vectors: dict[int, Vector], language: str) -> list[Write]:
     return [
         Write(
             point=Point(id=one.id, payload=one.payload, chunk=None, text=one.text),
-            words=words.of_passage(one.text),
+            words=words.of_passage(one.text, language),
             text=one.text,
             vector=vectors[place],
         )
