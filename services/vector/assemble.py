@@ -44,6 +44,7 @@ from services.vector.ingestion.worker import Rules, Worker
 from services.vector.jobs import Jobs
 from services.vector.maintenance import Maintenance
 from services.vector.meters import Meters
+from services.vector.nearest import Nearest
 from services.vector.parsing.model import Limits
 from services.vector.parsing.pool import ParserPool
 from services.vector.peers.cache import EmbeddingCache
@@ -93,7 +94,7 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
         uploads = Uploads(database, hints, most_bytes=settings.max_upload_bytes, keep_days=settings.job_retention_days)
         jobs = Jobs(database, hints, poll=settings.poll_seconds, heartbeat=settings.heartbeat_seconds)
         feed = Feed(database, hints, catalogue, poll=settings.poll_seconds, heartbeat=settings.heartbeat_seconds)
-        search = Search(database, catalogue, embedder)
+        search = Search(database, catalogue, embedder, Nearest(database, settings.postgres_queries))
         edits = Edits(database, hints, catalogue, embedder)
 
         # One file at a time a worker. Closed after the workers have ended, which stops what they parse.

@@ -1,6 +1,6 @@
 """pergola.vector.v1.PointService"""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Final
 
 from pergola.vector.v1 import point_pb2 as pb
@@ -12,7 +12,6 @@ from services.runtime.policy import Policy
 from services.runtime.server import validation
 from services.vector.handlers import explanations, filters, importing, incoming, messages, paging, questions
 from services.vector.handlers.messages import Context
-from services.vector.model import ScoredPoint
 from services.vector.points.edits import Edits
 from services.vector.points.explaining import Explaining
 from services.vector.points.importing import Imports
@@ -112,7 +111,7 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
             )
 
     async def QueryPoints(self, request: pb.QueryPointsRequest, _context: Context) -> pb.QueryPointsResponse:
-        return _answer(request, await self._search.query(current().tenant, questions.read(request)))
+        return questions.answer(request, await self._search.query(current().tenant, questions.read(request)))
 
     async def QueryBatch(self, request: pb.QueryBatchRequest, _context: Context) -> pb.QueryBatchResponse:
         for number, query in enumerate(request.queries):
@@ -121,7 +120,7 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
         asked = [questions.read(query, f"queries[{number}].") for number, query in enumerate(request.queries)]
         answers = await self._search.query_all(current().tenant, asked)
         return pb.QueryBatchResponse(
-            answers=[_answer(query, found) for query, found in zip(request.queries, answers, strict=True)]
+            answers=[questions.answer(query, found) for query, found in zip(request.queries, answers, strict=True)]
         )
 
     async def ExplainQuery(self, request: pb.ExplainQueryRequest, _context: Context) -> pb.ExplainQueryResponse:
@@ -135,10 +134,6 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
 
 def _failure(one: Failure) -> pb.PointFailure:
     return pb.PointFailure(index=messages.small(one.index), id=one.id, reason=one.reason, message=one.message)
-
-
-def _answer(request: pb.QueryPointsRequest, found: Sequence[ScoredPoint]) -> pb.QueryPointsResponse:
-    return pb.QueryPointsResponse(points=[questions.scored(one, request) for one in found])
 
 
 def _error(fields: ErrorFields) -> pb.ScrollPointsResponse:
