@@ -1,7 +1,7 @@
 """Upserts that are durable and found by every search, against Chroma's server, each by its own Python client.
 
-Into a collection of 50,000 indexed points of 384 dimensions, new ones, 1,000 a call, one caller: vectors alone, and with
-texts. Pergola moves vectors under its index in the background meanwhile, as it always does.
+Into a collection of 50,000 indexed points of 384 dimensions, new ones, 1,000 a call, one caller: vectors alone, and
+with texts. Pergola moves vectors under its index in the background meanwhile, as it always does.
 """
 
 import functools

@@ -1,8 +1,8 @@
-"""`python -m bench.query`: the same as `python -m bench query`."""
+"""`python -m bench.upsert`: the same as `python -m bench upsert`."""
 
 import sys
 
 from bench._harness.cli import main
 
 if __name__ == "__main__":
-    sys.exit(main(["query", *sys.argv[1:]]))
+    sys.exit(main(["upsert", *sys.argv[1:]]))
