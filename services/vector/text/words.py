@@ -33,6 +33,7 @@ _TOKEN: Final = re.compile(
 _ASCII_TOKEN: Final = re.compile(r"\w+(?:'\w+)*", re.ASCII)
 _IS_PAIRED: Final = re.compile(f"[{_PAIRED}]")
 _MAX_WORD: Final = 64
+_MOST_COUNTED: Final = 32_767
 MAX_QUERY_WORDS: Final = 64
 STEM: Final = "~"
 """The mark of a stem; no word begins with it."""
@@ -45,6 +46,10 @@ def of_passage(text: str, language: str = "") -> Words:
     counts: Counter[str] = Counter()
     order: list[str] = []
     length = 0
+    if text.isascii() and not language:
+        # Most texts: nothing in them is paired or stemmed, so all of them can be counted at once.
+        order = tokens(text)
+        return Words(_bounded(Counter(order)), len(order), tuple(order))
     for token in tokens(text):
         if _IS_PAIRED.match(token):
             pairs = [a + b for a, b in pairwise(token)]
@@ -60,9 +65,8 @@ def of_passage(text: str, language: str = "") -> Words:
         else:
             order.append(term := STEM + stem(token))
             stems[term] += 1
-    # Stems first: they are what questions ask for. 16 bits hold a count; more often than that says nothing more.
-    whole = {word: min(count, 32_767) for part in (stems, counts) for word, count in part.items()}
-    return Words(whole, length, tuple(order))
+    # Stems first: they are what questions ask for.
+    return Words(_bounded(stems) | _bounded(counts), length, tuple(order))
 
 
 def of_query(text: str, language: str = "") -> list[str]:
@@ -102,6 +106,11 @@ def tokens(text: str) -> list[str]:
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return [match[0][:_MAX_WORD].replace("’", "'") if not paired(match[0]) else match[0]
             for match in _TOKEN.finditer(folded)]  # fmt: skip
+
+
+def _bounded(counts: Counter[str]) -> dict[str, int]:
+    """16 bits hold a count; more often than that says nothing more."""
+    return {word: count if count < _MOST_COUNTED else _MOST_COUNTED for word, count in counts.items()}
 
 
 def _term(token: str, language: str) -> str:
