@@ -72,7 +72,7 @@ class Feed:
         ]
 
     async def watch(
-        self, tenant: str, name: str, consumer: str, after: Cursor | None
+        self, tenant: str, name: str, consumer: str, after: Cursor | None, *, with_vector: bool = False
     ) -> AsyncIterator[Reset | Batch | Idle]:
         """Changes behind `after`, by default behind the acknowledged one, and then those that come, without end.
 
@@ -94,7 +94,7 @@ class Feed:
             told = loop.time()
             while True:
                 woken.clear()
-                batch = await self._read(collection, place.seq)
+                batch = await self._read(collection, place.seq, with_vector)
                 if batch.changes:
                     yield batch
                     place, told = batch.cursor, loop.time()
@@ -132,10 +132,11 @@ class Feed:
             return await self._catalogue.get(tenant, name)
         return collection
 
-    async def _read(self, collection: Collection, seq: int) -> Batch:
+    async def _read(self, collection: Collection, seq: int, with_vector: bool) -> Batch:
+        most = max(1, min(_CHANGES, _BYTES // (4 * collection.dimension))) if with_vector else _CHANGES
         try:
             async with self._database.session() as session:
-                changes = await store.after(session, collection, seq, _CHANGES, _BYTES)
+                changes = await store.after(session, collection, seq, most, _BYTES, with_vector=with_vector)
         except CollectionNotFound:
             self._catalogue.forget(collection)
             raise

@@ -6,8 +6,9 @@ from contextlib import suppress
 from typing import Final
 
 from services.runtime.errors import CollectionNotFound, PergolaError
+from services.vector.kept import A_POINT, SPARE
 from services.vector.model import Collection
-from services.vector.stores import collections
+from services.vector.stores import collections, kept
 from services.vector.stores.database.connections import Database
 from services.vector.stores.database.listener import Hints
 from services.vector.stores.points import merging
@@ -42,7 +43,7 @@ class Maintenance:
             try:
                 for collection in await collections.all_collections(self._database):
                     if everything or str(collection.id) in changed:
-                        await self._tend(collection)
+                        await self._tend(collection, everything=everything)
             except PergolaError as error:
                 log.warning("collections were not tended: %s", error.reason)
             with suppress(TimeoutError):
@@ -50,10 +51,13 @@ class Maintenance:
                     await self._some_changed.wait()
             await asyncio.sleep(_GATHER_SECONDS)
 
-    async def _tend(self, collection: Collection) -> None:
-        if not indexed(collection):
-            return
+    async def _tend(self, collection: Collection, *, everything: bool) -> None:
         try:
+            if everything:
+                async with self._database.session() as session:
+                    await kept.sweep(session, collection, SPARE, A_POINT)
+            if not indexed(collection):
+                return
             if await merging.waiting(self._database, collection, self._delta_rows):
                 await merging.merge(self._database, collection)
         except CollectionNotFound:
