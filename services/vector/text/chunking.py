@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.providers.embedding.model import Span, Tokenizer
+from services.runtime import sentences
 from services.vector.model import Format
 from services.vector.parsing.sections import Section
-from services.vector.text import markdown, sentences
+from services.vector.text import markdown
 
 _HEADER_SHARE: Final = 4
 """Title and headings take at most this part (a quarter) of a model's window."""

@@ -23,7 +23,7 @@ async def register(connection: "asyncpg.Connection[Any]") -> None:
 
 
 def halfvec(vector: Vector) -> bytes:
-    """A vector as it goes over the wire. For lists of them: the driver takes a list of arrays for an array of arrays."""
+    """As it goes over the wire. For lists of vectors: the driver takes a list of arrays for an array of arrays."""
     return _encoded(vector, ">f2")
 
 
