@@ -52,7 +52,7 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
             yield [
                 Servicer(
                     graph_pb2.DESCRIPTOR.services_by_name["GraphService"].full_name,
-                    GraphHandlers(store),
+                    GraphHandlers(store),  # type: ignore[abstract]
                     graph_pb2_grpc.add_GraphServiceServicer_to_server,
                 ),
                 Servicer(

@@ -4,7 +4,22 @@ from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any, Protocol
 
-from services.graph.model import Capabilities, Claim, Cursor, Entity, Mention, Passage
+from services.graph.model import (
+    Capabilities,
+    Claim,
+    Cursor,
+    Deleted,
+    Entity,
+    GivenPage,
+    Mention,
+    Merge,
+    NewEntity,
+    NewRelation,
+    Passage,
+    Refusal,
+    RelationKey,
+    Stored,
+)
 
 
 class Rows(Protocol):
@@ -83,6 +98,45 @@ class Writer(Protocol):
 
     async def forget(self, claim: Claim) -> None:
         """Removes the claim itself, of a graph that holds nothing."""
+
+
+class Editor(Protocol):
+    """What callers write by hand. Each method is one transaction, repeated as a whole when it met another one.
+
+    Raises StoreUnavailable, after which it may have been done or not; and DeadlineExceeded.
+    """
+
+    async def upsert_entities(self, tenant: str, graph: str, entities: Sequence[NewEntity]) -> Stored:
+        """Joins what is said of each to what is known. Refuses those that name a passage there is not."""
+
+    async def upsert_relations(self, tenant: str, graph: str, relations: Sequence[NewRelation]) -> Stored:
+        """The same for relations; the ends that are missing are made."""
+
+    async def delete_entities(self, tenant: str, graph: str, keys: Sequence[str]) -> Deleted:
+        """Takes back what was said by hand of entities and of relations at them."""
+
+    async def delete_relations(self, tenant: str, graph: str, relations: Sequence[RelationKey]) -> list[Refusal]:
+        """Takes back what was said by hand of relations."""
+
+    async def merge(self, tenant: str, graph: str, merge: Merge) -> Entity:
+        """Makes the sources part of the target, and returns that.
+
+        Raises EntityNotFound; AlreadyMerged when one of them is part of another entity.
+        """
+
+    async def undo_merge(self, tenant: str, graph: str, id: str) -> list[Entity]:
+        """Takes a merge back, and returns the target and its sources, those of them that there are.
+
+        Raises MergeNotFound; MergedSince when the target has become part of another entity.
+        """
+
+
+class GivenLog(Protocol):
+    """What callers said, for those who keep an index of their own."""
+
+    async def given_since(self, tenant: str, graph: str, seq: int, limit: int) -> GivenPage:
+        """What callers said of passages, and which entities they merged, behind `seq` in the graph's log; 0: from the
+        beginning. At most `limit` items."""
 
 
 class CypherRunner(Protocol):

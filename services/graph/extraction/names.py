@@ -80,14 +80,20 @@ def _candidates(text: str, title: str, heading_path: Sequence[str]) -> Iterator[
     yield from title_names(title)
     if heading_path:
         yield heading_path[-1].strip(), HEADING_WEIGHT
-    for start, end in quoted_spans(text):
-        yield text[start:end], 0.0
+    for spans in name_spans(text):
+        for start, end in spans:
+            yield text[start:end], 0.0
+
+
+def name_spans(text: str) -> Iterator[list[tuple[int, int]]]:
+    """Where names stand in a text: first character, one past the last. Spans that are yielded together are readings of
+    the same words; not all of them need be names (`is_name`)."""
+    for span in quoted_spans(text):
+        yield [span]
     words = list(tokens(text))
     lower = {word.text for word in words if word.text.islower()}
     for run in runs(text, words):
-        yield from (
-            (text[words[name.start].start : words[name.stop - 1].end], 0.0) for name in _of_run(text, words, run, lower)
-        )
+        yield [(words[name.start].start, words[name.stop - 1].end) for name in _of_run(text, words, run, lower)]
 
 
 def _of_run(text: str, words: Sequence[Token], run: range, lower: set[str]) -> Iterator[range]:

@@ -1,6 +1,7 @@
 """Follows one collection: its changes go into the graph exactly once."""
 
 import asyncio
+import hashlib
 import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
@@ -8,7 +9,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.graph.extraction.names import names_of
-from services.graph.feed import Change, Changes, Event, Feed, Reset
+from services.graph.extraction.sentences import sentences_of
+from services.graph.feed import Change, Changes, Event, Feed, Reset, Text
 from services.graph.follower.meters import FollowerMeters
 from services.graph.model import Claim, Cursor, FenceLost, Passage
 from services.graph.store import Writer
@@ -158,8 +160,21 @@ def derive(changes: Sequence[Change]) -> tuple[list[Passage], list[str]]:
     counts."""
     last = {change.point: change.text for change in changes}
     upserts = [
-        Passage(point, text.document, text.title, text.index, tuple(names_of(text.text, text.title, text.heading_path)))
+        Passage(
+            point,
+            text.document,
+            text.title,
+            text.index,
+            tuple(names_of(text.text, text.title, text.heading_path)),
+            tuple(sentences_of(text.text)),
+            _digest(text),
+        )
         for point, text in last.items()
         if text is not None
     ]
     return upserts, [point for point, text in last.items() if text is None]
+
+
+def _digest(text: Text) -> str:
+    whole = "\0".join((text.title, *text.heading_path, text.text))
+    return hashlib.blake2b(whole.encode(), digest_size=16).hexdigest()

@@ -4,9 +4,10 @@
     ├── InvalidArgument 400 ─── InvalidPageToken, InvalidVector, DimensionMismatch, InvalidCypher
     ├── Unauthenticated 401
     ├── PermissionDenied 403 ── RoleRequired, TenantForbidden, CypherReadOnly
-    ├── NotFound 404 ────────── CollectionNotFound, DocumentNotFound, JobNotFound, ModelNotFound
+    ├── NotFound 404 ────────── CollectionNotFound, DocumentNotFound, JobNotFound, ModelNotFound,
+    │                           EntityNotFound, MergeNotFound
     ├── AlreadyExists 409 ───── CollectionExists, RequestIdReused
-    ├── FailedPrecondition 409  CypherNeedsIsolation, CursorMismatch
+    ├── FailedPrecondition 409  CypherNeedsIsolation, CursorMismatch, AlreadyMerged, MergedSince
     ├── Aborted 409
     ├── ResourceExhausted 429 ─ RateLimited, TooManyRows, PayloadTooLarge 413 ── ValueTooLarge
     ├── DeadlineExceeded 504
@@ -145,6 +146,14 @@ class ModelNotFound(NotFound):
     """No model has this name."""
 
 
+class EntityNotFound(NotFound):
+    """No entity of the graph has this key."""
+
+
+class MergeNotFound(NotFound):
+    """No merge of the graph has this id, or it was undone."""
+
+
 class AlreadyExists(PergolaError, code=StatusCode.ALREADY_EXISTS, http_status=409):
     """What should be made is there already."""
 
@@ -167,6 +176,14 @@ class CypherNeedsIsolation(FailedPrecondition):
 
 class CursorMismatch(FailedPrecondition):
     """The cursor is of another incarnation of the collection, or beyond its last change: scroll, then follow anew."""
+
+
+class AlreadyMerged(FailedPrecondition):
+    """One of the entities is part of another one already; name that one, or undo its merge first."""
+
+
+class MergedSince(FailedPrecondition):
+    """The target of the merge has become part of another entity since; undo that merge first."""
 
 
 class Aborted(PergolaError, code=StatusCode.ABORTED, http_status=409):
