@@ -20,6 +20,7 @@ from services.graph.follower.meters import FollowerMeters
 from services.graph.handlers.cypher import POLICIES, CypherHandlers
 from services.graph.handlers.graph import GraphHandlers
 from services.graph.handlers.retrieval import RetrievalHandlers
+from services.graph.indexes.keeper import Indexes
 from services.graph.peers.vector import VectorPeer
 from services.graph.retrieval.retrieve import Retrieval
 from services.graph.settings import GraphSettings
@@ -48,7 +49,8 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
         runtime.spawn(_probe(store), "probe of the graph store")
         meters = FollowerMeters()
         runtime.metrics.register(meters)
-        async with _following(settings, runtime, store, vector, meters):
+        indexes = Indexes(vector, vector, None, poll_seconds=settings.follow_poll_seconds)
+        async with _indexing(runtime, indexes), _following(settings, runtime, store, vector, indexes, meters):
             yield [
                 Servicer(
                     graph_pb2.DESCRIPTOR.services_by_name["GraphService"].full_name,
@@ -63,7 +65,7 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
                 ),
                 Servicer(
                     retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"].full_name,
-                    RetrievalHandlers(Retrieval(store, vector, link_seconds=settings.retrieve_link_seconds)),
+                    RetrievalHandlers(Retrieval(indexes, vector, store, link_seconds=settings.retrieve_link_seconds)),
                     retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server,
                 ),
             ]
@@ -80,11 +82,23 @@ async def _probe(store: ArcadeDBStore) -> None:
 
 
 @asynccontextmanager
+async def _indexing(runtime: Runtime[GraphSettings], indexes: Indexes) -> AsyncIterator[None]:
+    """The indexes are built and kept up to date meanwhile."""
+    task = runtime.spawn(indexes.run(), "passage indexes")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
 async def _following(
     settings: GraphSettings,
     runtime: Runtime[GraphSettings],
     store: ArcadeDBStore,
     vector: VectorPeer,
+    indexes: Indexes,
     meters: FollowerMeters,
 ) -> AsyncIterator[None]:
     """The follower runs meanwhile, and has given back its claims when the store is closed."""
@@ -92,7 +106,7 @@ async def _following(
         yield
         return
     pace = Pace(settings.follow_lease_seconds, settings.follow_batch_passages)
-    follower = Follower(store, vector, poll_seconds=settings.follow_poll_seconds, pace=pace, meters=meters)
+    follower = Follower(store, vector, indexes, poll_seconds=settings.follow_poll_seconds, pace=pace, meters=meters)
     task = runtime.spawn(follower.run(), "follower")
     try:
         yield

@@ -75,6 +75,9 @@ class Points(Protocol):
     async def points(self, collection: str, ids: Sequence[str]) -> list[Point]:
         """Those of the points that there are."""
 
+    async def passages(self, collection: str, ids: Sequence[str]) -> list[Embedded]:
+        """Those of the points that there are and have a text, with their vectors."""
+
     async def matching(self, collection: str, filter: Filter, limit: int) -> list[str]:
         """Ids of points that fit the filter, at most `limit`, in their order."""
 

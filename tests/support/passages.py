@@ -57,4 +57,4 @@ def index_of(passages: Sequence[Passage], embed: Embed = embed) -> PassageIndex:
 
 
 def ask(index: PassageIndex, question: str, k: int = 10, embed: Embed = embed) -> Answer:
-    return retrieve(Scope(index), question, embed([question])[0], k)
+    return retrieve(Scope(index), question, embed([question])[0], k, entities=k)

@@ -6,69 +6,77 @@ from collections.abc import Sequence
 from contextlib import aclosing
 from typing import Final
 
+import numpy as np
+
 from services.graph.feed import Change, Changes, Feed, Reset
 from services.graph.indexes import reading
+from services.graph.indexes.given import GivenMentions
 from services.graph.indexes.held import HeldIndex
 from services.graph.model import Cursor
 from services.graph.points import CollectionInfo, Embedded, Points
-from services.runtime.errors import CollectionNotFound, PeerUnavailable
+from services.graph.store import GivenLog
+from services.runtime.errors import CollectionNotFound, PeerUnavailable, PergolaError
 
 log = logging.getLogger(__name__)
 
 _WATCHER: Final = "graph-index"
 """Its name at the feed. It acknowledges nothing: where it is, is of no use to another process."""
 _PHRASES: Final = 2048
+_AT_ONCE: Final = 500
 
 
 class IndexedCollection:
-    """Reads all of a collection once, then follows its changes.
+    """Reads all of a collection once, then follows its changes, over any number of runs.
 
-    What a question finds is what the collection held at `cursor`, which only moves forward, or something newer.
+    What a question finds is what the collection held at `cursor`, or something newer.
     """
 
-    def __init__(self, peer: Points, feed: Feed, info: CollectionInfo, held: HeldIndex, mentions: GivenMentions) -> None:
+    def __init__(
+        self, peer: Points, feed: Feed, given: GivenLog | None, tenant: str, info: CollectionInfo, held: HeldIndex
+    ) -> None:
         self.info = info
         self.held = held
         self.cursor: Cursor | None = None
         """Everything up to here is in the index; None: it is being read."""
         self._peer = peer
         self._feed = feed
-        self._mentions = mentions
+        self._log = given
+        self._given = GivenMentions(tenant, info.name)
+        self._turn = asyncio.Lock()
+        """Held by whoever changes passages: what was read of a point must not overtake what came later."""
         self._moved = asyncio.Event()
         self._gone = False
 
-    async def run(self, head: Cursor) -> None:
-        """Until the collection is deleted, which takes its passages out of the index, or the first error.
+    async def run(self, head: Cursor, poll_seconds: float) -> None:
+        """Until something fails, and so without end. `head`: a place that the collection's feed has reached.
 
-        `head`: a place that its feed has reached. Raises PergolaError when the vector service fails.
+        Raises CollectionNotFound when it was deleted or made anew, PergolaError when the vector service fails.
         """
-        try:
+        if self.cursor is None:
             await self._read(head)
-            while True:
+        async with asyncio.TaskGroup() as group:
+            polling = group.create_task(self._poll(poll_seconds))
+            try:
                 await self._follow()
-        except CollectionNotFound:
-            await self.held.drop(self.info.name)
-        finally:
-            self._gone = True
-            self._move(None)
+            finally:
+                polling.cancel()
 
-    async def reached(self, cursor: Cursor) -> None:
-        """Returns when everything up to `cursor` is in the index.
+    async def end(self) -> None:
+        """Takes the collection out of the index; who waits for it gets CollectionNotFound."""
+        self._gone = True
+        self._move(None)
+        await self.held.drop(self.info.name)
 
-        Raises PeerUnavailable when that can't be waited for any more: the run has ended.
+    async def reached(self, cursor: Cursor | None = None) -> None:
+        """Returns when everything up to `cursor` is in the index, or, without one, when it was read once.
+
+        Raises CollectionNotFound when the collection is gone.
         """
         while True:
-            if self._gone:
-                raise PeerUnavailable("the passage index is built anew")
-            if self.cursor is not None and self.cursor.incarnation == cursor.incarnation and self.cursor >= cursor:
+            if self._gone or (cursor is not None and cursor.incarnation != self.info.incarnation):
+                raise CollectionNotFound(f"There is no collection {self.info.name!r} any more.")
+            if self.cursor is not None and (cursor is None or self.cursor.seq >= cursor.seq):
                 return
-            await self._moved.wait()
-
-    async def ready(self) -> None:
-        """Returns when the collection was read once. Raises as `reached`."""
-        while self.cursor is None:
-            if self._gone:
-                raise PeerUnavailable("the passage index is built anew")
             await self._moved.wait()
 
     def _move(self, cursor: Cursor | None) -> None:
@@ -80,6 +88,7 @@ class IndexedCollection:
     async def _read(self, head: Cursor) -> None:
         # What is changed while it is read comes again by the feed, behind `head`.
         await self.held.drop(self.info.name)
+        await self._hear()
         count = 0
         async with aclosing(self._peer.scroll(self.info.name)) as batches:
             async for points in batches:
@@ -90,19 +99,19 @@ class IndexedCollection:
         self._move(head)
 
     async def _follow(self) -> None:
-        """Until the feed says that what is here is of no use any more; then reads everything again."""
         assert self.cursor is not None  # noqa: S101 - it was read
         async with aclosing(self._feed.watch(self.info.name, _WATCHER, self.cursor, with_vector=True)) as events:
             async for event in events:
-                if isinstance(event, Changes):
-                    await self._apply(event.items)
-                    self._move(event.cursor)
-                elif isinstance(event, Reset):
+                if isinstance(event, Reset):
                     if event.cursor.incarnation != self.info.incarnation:
-                        raise PeerUnavailable("the collection was made anew")
+                        raise CollectionNotFound("The collection was made anew.")
+                    # The feed does not reach back to where this index is: read what is there now.
                     self._move(None)
                     await self._read(event.cursor)
-                    return
+                elif isinstance(event, Changes):
+                    async with self._turn:
+                        await self._apply(event.items)
+                    self._move(event.cursor)
         raise PeerUnavailable("the change feed ended; it is opened again")
 
     async def _apply(self, changes: Sequence[Change]) -> None:
@@ -118,11 +127,33 @@ class IndexedCollection:
         await self._settle()
 
     async def _put(self, points: Sequence[Embedded]) -> None:
-        given = [self._mentions.of(self.info.name, one.id) for one in points]
+        given = [self._given.of(one.id) for one in points]
         await self.held.put(await reading.passages(self._peer, self.info.name, points, given))
 
     async def _settle(self) -> None:
         """Gets vectors for phrases that lead somewhere now and did not before."""
         while wanted := await self.held.wanted(_PHRASES):
             vectors = await reading.embed(self._peer, self.info.name, wanted)
-            await self.held.learn(list(vectors), list(vectors.values()))
+            await self.held.learn(wanted, np.stack([vectors[one] for one in wanted]))
+
+    async def _poll(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(seconds)
+            async with self._turn:
+                changed = sorted(await self._hear())
+                for first in range(0, len(changed), _AT_ONCE):
+                    part = changed[first : first + _AT_ONCE]
+                    await self._put(await self._peer.passages(self.info.name, part))
+                if changed:
+                    await self._settle()
+
+    async def _hear(self) -> set[str]:
+        """Reads what was given by hand; the passages of which something else is said now."""
+        if self._log is None:
+            return set()
+        try:
+            return await self._given.poll(self._log)
+        except PergolaError as error:
+            # Questions are answered without the graph store; what was said meanwhile is heard when it is back.
+            log.debug("given mentions were not read: %s", error.reason, extra={"collection": self.info.name})
+            return set()

@@ -65,5 +65,5 @@ class HeldIndex:
         return await self.ask(lambda index: (index.nbytes, len(index)))
 
     def close(self) -> None:
-        """Ends the thread after what it is doing; the index is not to be used any more."""
+        """Ends the thread after what it is doing; the index can't be asked any more."""
         self._thread.shutdown(wait=False, cancel_futures=True)

@@ -60,7 +60,7 @@ def read(
     neighbours: Sequence[str] = (),
     collection: str = "",
 ) -> Passage:
-    """Reads a passage. `given`: what others said that it mentions, beside what it does. `neighbours`: texts of one or two
+    """Reads a passage. `given`: what others said that it mentions, beside its own. `neighbours`: texts of one or two
     passages before a short one; lexical search sees them, and counts the passage's own words twice then."""
     counted = Counter(terms(f"{title}\n{text}"))
     if neighbours:

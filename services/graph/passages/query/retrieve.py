@@ -58,7 +58,8 @@ class Answer:
     phrases: tuple[str, ...]
     """The question's phrases."""
     entities: tuple[tuple[str, float], ...]
-    """Phrases the question leads to, its own included, best first, each with its share of the best; at most k."""
+    """Phrases the question leads to, its own included, best first, each with its share of the best; no more than were
+    asked for."""
     paths: int
     """How many were weighed."""
     milliseconds: Mapping[str, float] = field(default_factory=dict)
@@ -89,14 +90,15 @@ def retrieve(
     k: int,
     *,
     hops: int = 2,
+    entities: int = 0,
     deadline: float | None = None,
     now: Callable[[], float] = time.monotonic,
 ) -> Answer:
     """At most `k` passages, best first.
 
     `vector`: of the question. `hops`: how many phrases may lie between a passage that the question finds by itself and
-    one that is found; 0: none, the base ranking. `deadline`: on the clock `now`, in seconds; once it has passed, no
-    further stage begins, and the answer is the base ranking.
+    one that is found; 0: none, the base ranking. `entities`: how many phrases to tell, at most. `deadline`: on the
+    clock `now`, in seconds; once it has passed, no further stage begins, and the answer is the base ranking.
     """
     clock = _Clock(deadline, now)
     index = scope.index
@@ -117,8 +119,8 @@ def retrieve(
     clock.stage("choice")
     hits = _hits(scope, question, scored, found, walked, placed)
     clock.stage("evidence")
-    entities = _entities(index, walked, k)
-    return Answer(hits, "", _texts(index, question.phrases), entities, len(found.score), clock.stages)
+    led = _entities(index, walked, entities)
+    return Answer(hits, "", _texts(index, question.phrases), led, len(found.score), clock.stages)
 
 
 def _plain(scope: Scope, question: Question, scored: base.Base, k: int, clock: _Clock, degraded: str) -> Answer:
@@ -192,6 +194,8 @@ def _names(scope: Scope, question: Question, slots: Ints) -> dict[int, tuple[str
 
 
 def _entities(index: PassageIndex, walked: walk.Walked, k: int) -> tuple[tuple[str, float], ...]:
+    if not k:
+        return ()
     best = base.best_of(walked.phrase_share, k)
     texts = [index.phrases.text(phrase) for phrase in walked.phrases[best].tolist()]
     shares = walked.phrase_share[best]

@@ -114,9 +114,8 @@ def test_with_no_time_left_the_base_ranking_is_the_answer() -> None:
     question = "What is Silent Harbour?"
     for stages in range(1, 5):
         ticks = itertools.count()
-        answer = retrieve(
-            Scope(index), question, embed([question])[0], 3, deadline=stages, now=lambda: float(next(ticks))
-        )  # noqa: B023
+        scope, vector = Scope(index), embed([question])[0]
+        answer = retrieve(scope, question, vector, 3, deadline=stages, now=lambda: float(next(ticks)))  # noqa: B023
         assert answer.hits[0].id == "a"
         assert answer.degraded == NO_TIME
         assert len(answer.hits) == 3
@@ -131,4 +130,4 @@ def test_questions_of_any_kind_are_answered() -> None:
 
 
 def _leads(index: PassageIndex, phrase: int) -> bool:
-    return bool(index.bridging.bridges(np.array([phrase]))[0])
+    return bool(Scope(index).bridges(np.array([phrase]))[0])
