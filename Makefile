@@ -19,7 +19,7 @@ endef
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fmt stubs lock bench clean
+.PHONY: help run demo test check fmt stubs lock bench eval clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -67,6 +67,10 @@ lock: ## Lock the newest dependencies that requirements/*.in allow.
 bench: ## Run a benchmark: make bench NAME=relay ARGS="--json file".
 	$(call INSTALL,dev)
 	@exec $(RUN) -m bench $(NAME) $(ARGS)
+
+eval: ## Measure what is found: make eval DATA=DIR, or PERGOLA_EVAL_DIR.
+	$(call INSTALL,dev)
+	@exec $(RUN) -m bench.evaluation $(DATA)
 
 clean: ## Remove what was generated and installed; the data in .pergola/ stay.
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
