@@ -6,12 +6,12 @@ import json
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from bench._harness import environment
 from bench._harness.cli import BenchmarkError
 from local.system import ports
 
@@ -21,21 +21,11 @@ _START_SECONDS: Final = 120.0
 
 def install(folder: Path) -> Path:
     """Makes the environment, unless it is there; returns its folder."""
-    stamp = folder / f"litellm-{VERSION}-python{sys.version_info.major}.{sys.version_info.minor}"
-    if stamp.exists():
-        return folder
-    print(f"  installing litellm[proxy] {VERSION} into {folder}", file=sys.stderr, flush=True)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _do([sys.executable, "-m", "venv", "--clear", "--without-pip", str(folder)])
-    # The pip of this environment installs into that one: it has none of its own.
-    pip = [sys.executable, "-m", "pip", "--python", str(folder / "bin" / "python"), "install", "--quiet"]
-    _do([*pip, "--disable-pip-version-check", "--only-binary", ":all:", f"litellm[proxy]=={VERSION}"])
-    stamp.touch()
-    return folder
+    return environment.install(folder, "litellm", VERSION, "litellm[proxy]")
 
 
 @contextlib.contextmanager
-def running(environment: Path, folder: Path, upstream: int) -> Iterator[tuple[int, int]]:
+def running(installed: Path, folder: Path, upstream: int) -> Iterator[tuple[int, int]]:
     """One worker process before the provider on port `upstream`; gives its port and process number."""
     port = ports.choose(set())
     config = folder / "litellm.json"  # JSON is YAML
@@ -62,7 +52,7 @@ def running(environment: Path, folder: Path, upstream: int) -> Iterator[tuple[in
         # Both relays let everyone in here: it is the relaying that is measured.
         "LITELLM_DANGEROUSLY_PERMIT_WEAK_OR_UNSET_MASTER_KEY": "true",
     }
-    command = [str(environment / "bin" / "litellm"), "--config", str(config), "--host", "127.0.0.1"]
+    command = [str(installed / "bin" / "litellm"), "--config", str(config), "--host", "127.0.0.1"]
     command += ["--port", str(port), "--num_workers", "1"]
     with (folder / "litellm.log").open("wb") as log:
         process = subprocess.Popen(
@@ -96,9 +86,3 @@ def _wait(process: "subprocess.Popen[bytes]", port: int, log: Path) -> None:
             connection.close()
     tail = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
     raise BenchmarkError(f"LiteLLM's proxy did not start. The last lines of its log:\n{tail}")
-
-
-def _do(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode:
-        raise BenchmarkError(f"LiteLLM could not be installed:\n{done.stderr.strip()[-2000:]}")

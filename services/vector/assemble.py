@@ -49,6 +49,7 @@ from services.vector.parsing.model import Limits
 from services.vector.parsing.pool import ParserPool
 from services.vector.peers.cache import EmbeddingCache
 from services.vector.points.edits import Edits
+from services.vector.points.explaining import Explaining
 from services.vector.points.scroll import Scroll
 from services.vector.search import Search
 from services.vector.settings import VectorSettings
@@ -127,7 +128,7 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
             ),
             Servicer(
                 _PACKAGE + "PointService",
-                PointHandlers(search, edits, Scroll(database, catalogue)),
+                PointHandlers(search, Explaining(database, catalogue, search), edits, Scroll(database, catalogue)),
                 point_pb2_grpc.add_PointServiceServicer_to_server,
                 POINT_POLICIES,
             ),

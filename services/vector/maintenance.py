@@ -1,4 +1,4 @@
-"""Keeps collections fast: moves new vectors under their index when there are many."""
+"""Keeps collections fast and whole: moves new vectors under their index, writes what older versions did not."""
 
 import asyncio
 import logging
@@ -13,6 +13,7 @@ from services.vector.stores.database.connections import Database
 from services.vector.stores.database.listener import Hints
 from services.vector.stores.points import merging
 from services.vector.stores.points.layout import indexed
+from services.vector.stores.points.terms import filling
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,8 @@ class Maintenance:
         self._database = database
         self._delta_rows = delta_rows
         self._changed: set[str] = set()
+        # Once a collection: what is written from now on is whole.
+        self._filled: set[int] = set()
         self._some_changed = asyncio.Event()
         hints.on("change", self._heard)
 
@@ -53,12 +56,13 @@ class Maintenance:
 
     async def _tend(self, collection: Collection, *, everything: bool) -> None:
         try:
+            if collection.id not in self._filled:
+                await filling.fill(self._database, collection)
+                self._filled.add(collection.id)
             if everything:
                 async with self._database.session() as session:
                     await kept.sweep(session, collection, SPARE, A_POINT)
-            if not indexed(collection):
-                return
-            if await merging.waiting(self._database, collection, self._delta_rows):
+            if indexed(collection) and await merging.waiting(self._database, collection, self._delta_rows):
                 await merging.merge(self._database, collection)
         except CollectionNotFound:
             pass

@@ -31,6 +31,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     storage: Storage
     embedding_model: str
     graph: bool
+    language: str = ""
+    """Whose stems words are found by; empty: no stemming."""
     k1: float
     b: float
     created: datetime
@@ -74,6 +76,17 @@ class Words(msgspec.Struct, frozen=True):
     counts: dict[str, int]
     length: int
     """Occurrences in total."""
+    order: tuple[str, ...] = ()
+    """What a phrase is looked for in: words or stems, and single characters of paired scripts, as they follow."""
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """Why a point stands where it does: its ranks in the arms, from 1, and what each adds to a fused score."""
+
+    dense_rank: int | None
+    lexical_rank: int | None
+    dense: float | None = None
+    lexical: float | None = None
 
 
 class ScoredPoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +96,8 @@ class ScoredPoint(msgspec.Struct, frozen=True, kw_only=True):
     score: float
     dense_score: float | None
     lexical_score: float | None
+    parts: Parts | None = None
+    """Where they were asked for."""
 
 
 class NewDocument(msgspec.Struct, frozen=True, kw_only=True):

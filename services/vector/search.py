@@ -1,21 +1,25 @@
 """Questions to a collection."""
 
 import asyncio
+import functools
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
-from services.runtime.errors import CollectionNotFound, DimensionMismatch, InvalidVector, Violation
+from services.runtime.errors import DimensionMismatch, InvalidVector, Violation
 from services.vector.collections import Catalogue
 from services.vector.embedding import Embedder
-from services.vector.filters.tree import Filter
+from services.vector.filters.tree import Filter, HasPhrase, HasPrefix
 from services.vector.model import Collection, Mode, Point, ScoredPoint, Vector
+from services.vector.points.leaning import DENSE, Leaning
 from services.vector.stores.database.connections import Database
 from services.vector.stores.points import search as store
 from services.vector.stores.points import selecting
 from services.vector.stores.points import writing as point_store
+from services.vector.stores.points.fusing import RRF_K, USUAL, Fusion
 from services.vector.text import words
 
 _AT_ONCE: Final = 4
@@ -24,8 +28,18 @@ _LARGEST_HALF: Final = 65_504.0
 
 
 @dataclass(frozen=True, slots=True)
+class Fused:
+    """How the arms are to be fused; what is None follows from the question and the collection."""
+
+    method: Literal["rrf", "scores"] = "rrf"
+    rrf_k: float | None = None
+    dense: float | None = None
+    lexical: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """What is looked for. `text`, `vector` or both; `mode` fits them (the contract's rule)."""
+    """What is looked for. `text`, `vector` or both, `required`, or these; `mode` fits them (the contract's rule)."""
 
     collection: str
     text: str
@@ -39,8 +53,24 @@ class Question:
     threshold: float | None = None
     exact: bool = False
     ef: int | None = None
+    required: Sequence[HasPhrase | HasPrefix] = ()
+    """What each point's text has to hold; these words are scored like those of `text`."""
+    fusion: Fused = Fused()
     field: str = ""
     """Where the question stands in its request: "" or `queries[3].`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A question, ready for the store, and how it became so."""
+
+    want: store.Want
+    vector: str = ""
+    """Where the vector is from: `given`, or the model's name; empty: there is none."""
+    reason: str = ""
+    """Where the weights of the fusion are from."""
+    stages: Sequence[tuple[str, float]] = ()
+    """Seconds each step took."""
 
 
 class Search:
@@ -50,19 +80,22 @@ class Search:
         self._database = database
         self._catalogue = catalogue
         self._embedder = embedder
+        self._leaning = Leaning(database)
 
     async def query(self, tenant: str, question: Question) -> list[ScoredPoint]:
         """The `k` points that fit best, best first.
 
-        Raises CollectionNotFound, DimensionMismatch, InvalidVector, UpstreamError and its kin.
+        Raises CollectionNotFound, DimensionMismatch, InvalidVector, InvalidArgument for a prefix that too many words
+        begin with, UpstreamError and its kin.
         """
-        collection = await self._catalogue.get(tenant, question.collection)
-        try:
-            return await self._ask(collection, question)
-        except CollectionNotFound:
-            self._catalogue.forget(collection)
-            # Deleted, or made anew under the same name by another process.
-            return await self._ask(await self._catalogue.get(tenant, question.collection), question)
+
+        async def ask(collection: Collection) -> list[ScoredPoint]:
+            prepared = await self.prepare(collection, question)
+            async with self._database.session() as session:
+                found, _ = await store.find(session, collection, prepared.want)
+            return found
+
+        return await self._catalogue.on(tenant, question.collection, ask)
 
     async def query_all(self, tenant: str, questions: Sequence[Question]) -> list[list[ScoredPoint]]:
         """The answers to several questions, a few at a time.
@@ -88,13 +121,7 @@ class Search:
 
         Raises CollectionNotFound.
         """
-        collection = await self._catalogue.get(tenant, name)
-        try:
-            found = await self._read(collection, ids, with_vector=with_vector)
-        except CollectionNotFound:
-            self._catalogue.forget(collection)
-            collection = await self._catalogue.get(tenant, name)
-            found = await self._read(collection, ids, with_vector=with_vector)
+        found = await self._catalogue.on(tenant, name, functools.partial(self._read, ids, with_vector=with_vector))
         asked = dict.fromkeys(ids)
         return [found[one] for one in asked if one in found], [one for one in asked if one not in found]
 
@@ -103,15 +130,9 @@ class Search:
 
         Raises CollectionNotFound.
         """
-        collection = await self._catalogue.get(tenant, name)
-        try:
-            return await self._count(collection, filter, approximate=approximate)
-        except CollectionNotFound:
-            self._catalogue.forget(collection)
-            collection = await self._catalogue.get(tenant, name)
-            return await self._count(collection, filter, approximate=approximate)
+        return await self._catalogue.on(tenant, name, functools.partial(self._count, filter, approximate=approximate))
 
-    async def _count(self, collection: Collection, filter: Filter | None, *, approximate: bool) -> int:
+    async def _count(self, filter: Filter | None, collection: Collection, *, approximate: bool) -> int:
         async with self._database.session() as session:
             if filter is None:
                 return await selecting.count_all(session, collection)
@@ -119,26 +140,55 @@ class Search:
                 return await selecting.estimate(session, collection, filter)
             return await selecting.count(session, collection, filter)
 
-    async def _read(self, collection: Collection, ids: list[str], *, with_vector: bool) -> dict[str, Point]:
+    async def _read(self, ids: list[str], collection: Collection, *, with_vector: bool) -> dict[str, Point]:
         async with self._database.session() as session:
             return {one.id: one for one in await point_store.get(session, collection, ids, with_vector=with_vector)}
 
-    async def _ask(self, collection: Collection, question: Question) -> list[ScoredPoint]:
+    async def prepare(self, collection: Collection, question: Question) -> Prepared:
+        """Makes the vector, the words and the weights. Raises DimensionMismatch, InvalidVector, UpstreamError, …"""
+        began = time.perf_counter()
+        vector = await self._vector(collection, question) if question.mode != "lexical" else None
+        stages = [] if vector is None or question.vector is not None else [("embed", time.perf_counter() - began)]
+        fusion, reason = USUAL, ""
+        if question.mode == "hybrid":
+            began = time.perf_counter()
+            fusion, reason = await self._fusion(collection, question)
+            stages.append(("lean", time.perf_counter() - began))
+        texts = [question.text, *(one.text for one in question.required if isinstance(one, HasPhrase))]
+        conditions = [*question.required] if question.filter is None else [question.filter, *question.required]
         want = store.Want(
-            terms=words.of_query(question.text) if question.mode != "dense" else None,
-            vector=await self._vector(collection, question) if question.mode != "lexical" else None,
+            terms=words.of_query("\n".join(texts), collection.language) if question.mode != "dense" else None,
+            vector=vector,
             k=question.k,
-            filter=question.filter,
+            filter=Filter(must=conditions) if question.required else question.filter,
             offset=question.offset,
             threshold=question.threshold,
             exact=question.exact,
             ef=question.ef,
             with_vector=question.with_vector,
             with_payload=question.with_payload,
+            prefixes=[one.word for one in question.required if isinstance(one, HasPrefix)],
+            complete=bool(question.required) and question.mode == "lexical",
+            fusion=fusion,
         )
-        async with self._database.session() as session:
-            found, _ = await store.find(session, collection, want)
-        return found
+        source = "" if vector is None else "given" if question.vector is not None else collection.embedding_model
+        return Prepared(want, source, reason, stages)
+
+    async def _fusion(self, collection: Collection, question: Question) -> tuple[Fusion, str]:
+        asked = question.fusion
+        dense, reason = asked.dense, "The weights are the usual ones."
+        if asked.dense is not None or asked.lexical is not None:
+            reason = "The weights were given."
+        elif question.vector is None:
+            model = self._embedder.model(collection.embedding_model)
+            if told := await self._leaning.reason(collection, model, question.text):
+                dense, reason = DENSE, f"{told} So words count for more."
+        return Fusion(
+            method=asked.method,
+            rrf_k=RRF_K if asked.rrf_k is None else asked.rrf_k,
+            dense=1.0 if dense is None else dense,
+            lexical=1.0 if asked.lexical is None else asked.lexical,
+        ), reason
 
     async def _vector(self, collection: Collection, question: Question) -> Vector:
         if question.vector is not None:

@@ -1,13 +1,14 @@
 """Every error a Pergola service answers with. Each leaf owns its gRPC code, its reason and its HTTP status.
 
     PergolaError
-    ├── InvalidArgument 400 ─── InvalidPageToken, InvalidVector, DimensionMismatch, InvalidCypher
+    ├── InvalidArgument 400 ─── InvalidPageToken, InvalidVector, DimensionMismatch, UnknownLanguage,
+    │                           InvalidCypher
     ├── Unauthenticated 401
     ├── PermissionDenied 403 ── RoleRequired, TenantForbidden, CypherReadOnly
     ├── NotFound 404 ────────── CollectionNotFound, DocumentNotFound, JobNotFound, ModelNotFound,
     │                           EntityNotFound, MergeNotFound
     ├── AlreadyExists 409 ───── CollectionExists, RequestIdReused
-    ├── FailedPrecondition 409  CypherNeedsIsolation, CursorMismatch, AlreadyMerged, MergedSince
+    ├── FailedPrecondition 409  CypherNeedsIsolation, CursorMismatch, LanguageFixed, AlreadyMerged, MergedSince
     ├── Aborted 409
     ├── ResourceExhausted 429 ─ RateLimited, TooManyRows, PayloadTooLarge 413 ── ValueTooLarge
     ├── DeadlineExceeded 504
@@ -102,6 +103,10 @@ class DimensionMismatch(InvalidArgument):
     """A vector has another number of dimensions than its collection."""
 
 
+class UnknownLanguage(InvalidArgument):
+    """There are no stems of this language; the violation lists those there are."""
+
+
 class InvalidCypher(InvalidArgument):
     """The Cypher statement does not parse, or uses something this store does not know."""
 
@@ -176,6 +181,10 @@ class CypherNeedsIsolation(FailedPrecondition):
 
 class CursorMismatch(FailedPrecondition):
     """The cursor is of another incarnation of the collection, or beyond its last change: scroll, then follow anew."""
+
+
+class LanguageFixed(FailedPrecondition):
+    """A collection keeps the language of its stems: the words that are stored depend on it."""
 
 
 class AlreadyMerged(FailedPrecondition):

@@ -5,7 +5,7 @@ from typing import cast
 from pergola.vector.v1 import collection_pb2 as pb
 from pergola.vector.v1 import collection_pb2_grpc
 from services.runtime.call import current
-from services.vector.collections import Collections, Spec
+from services.vector.collections import K1, B, Collections, Spec
 from services.vector.handlers import messages, paging
 from services.vector.handlers.messages import Context
 from services.vector.model import Counts, Distance
@@ -27,6 +27,9 @@ class CollectionHandlers(collection_pb2_grpc.CollectionServiceServicer):
             distance=cast(Distance, asked.distance or "cosine"),
             embedding_model=asked.embedding_model,
             graph=asked.graph,
+            language=asked.lexical.language,
+            k1=asked.lexical.k1 if asked.lexical.HasField("k1") else K1,
+            b=asked.lexical.b if asked.lexical.HasField("b") else B,
         )
         made = await self._collections.create(current().tenant, spec, messages.request_of(request))
         return pb.CreateCollectionResponse(collection=messages.collection(made, Counts()))
@@ -46,6 +49,29 @@ class CollectionHandlers(collection_pb2_grpc.CollectionServiceServicer):
             collections=[messages.collection(one, counts) for one, counts in found],
             next_page_token=paging.encode(last, tenant, _LIST) if last else "",
         )
+
+    async def UpdateCollection(
+        self, request: pb.UpdateCollectionRequest, _context: Context
+    ) -> pb.UpdateCollectionResponse:
+        mask, lexical = set(request.update_mask.paths), request.collection.lexical
+        whole = "lexical" in mask
+        language, k1, b = (
+            # Named itself, a value that is not given is the default; named with all of them, it stays.
+            getattr(lexical, name) if f"lexical.{name}" in mask or (whole and given) else None
+            for name, given in (
+                ("language", lexical.language),
+                ("k1", lexical.HasField("k1")),
+                ("b", lexical.HasField("b")),
+            )
+        )
+        if "lexical.k1" in mask and not lexical.HasField("k1"):
+            k1 = K1
+        if "lexical.b" in mask and not lexical.HasField("b"):
+            b = B
+        changed, counts = await self._collections.update(
+            current().tenant, request.collection.name, language=language, k1=k1, b=b
+        )
+        return pb.UpdateCollectionResponse(collection=messages.collection(changed, counts))
 
     async def DeleteCollection(
         self, request: pb.DeleteCollectionRequest, _context: Context

@@ -57,6 +57,7 @@ def collection(one: Collection, counts: Counts) -> collection_pb2.Collection:
         document_count=small(counts.documents),
         create_time=time(one.created),
         incarnation=one.incarnation,
+        lexical=collection_pb2.Lexical(language=one.language, k1=one.k1, b=one.b),
     )
 
 

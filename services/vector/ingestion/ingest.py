@@ -1,8 +1,9 @@
-"""One step of an ingestion: some documents from text to searchable points, in one transaction at its end."""
+"""The steps of an ingestion: some documents from text to searchable points, in one transaction at the end of each."""
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -12,6 +13,7 @@ from services.providers.embedding.model import EmbeddingModel
 from services.runtime.errors import DimensionMismatch
 from services.vector.embedding import Embedder
 from services.vector.ingestion.files import Files
+from services.vector.ingestion.pipeline import overlapped
 from services.vector.meters import Meters
 from services.vector.model import Chunk, Collection, Format, Note, Point
 from services.vector.parsing.model import Parsed, ParseFailed
@@ -29,6 +31,8 @@ _DOCUMENTS_A_STEP: Final = 32
 _BYTES_A_STEP: Final = 64 * 1024
 """Of text: about what the built-in model embeds in ten seconds. A larger document is a step of its own."""
 _TEXTS_A_CALL: Final = 256
+_EMBEDDED_AT_ONCE: Final = 2
+"""Steps: while one waits for the cache, the other keeps the model busy. Bounds what a job takes of the memory."""
 _VERSION: Final = 1
 """Goes up when passages are cut or words are made in another way, so that documents are not taken for unchanged."""
 
@@ -48,7 +52,8 @@ class Batch:
 
     step: Step
     ready: list[Prepared] = field(default_factory=list)
-    unchanged: list[str] = field(default_factory=list)
+    unchanged: dict[str, bytes] = field(default_factory=dict)
+    """Documents that are there as they came, by id, with their hashes."""
     notes: list[Note] = field(default_factory=list)
 
     def fail(self, item: Item, reason: str, message: str) -> None:
@@ -77,10 +82,10 @@ class Ingestion:
         self._chunk_tokens = chunk_tokens
         self._overlap_tokens = overlap_tokens
 
-    async def step(self, held: Claim, collection: Collection, position: int) -> int:
-        """Ingests the next documents from `position` on and moves the checkpoint; returns the new position.
+    async def steps(self, held: Claim, collection: Collection) -> AsyncGenerator[int, None]:
+        """Ingests the documents that are left; yields the checkpoint after each step, when its points are durable.
 
-        Raises Fenced, and what embedding raises: nothing is stored then, and the step can be tried again.
+        Raises Fenced, and what embedding raises: what was not stored yet can be tried again.
         """
         model = self._embedder.model(collection.embedding_model)
         if model.dimension != collection.dimension:
@@ -88,12 +93,39 @@ class Ingestion:
                 f"{model.name} makes vectors of {model.dimension} numbers, the collection holds "
                 f"{collection.dimension}: documents can't be ingested into it."
             )
+
+        chunker = Chunker(model.tokenizer, model.window, tokens=self._chunk_tokens, overlap=self._overlap_tokens)
+
+        async def embedded(batch: Batch) -> Batch:
+            await self._embed(batch, model)
+            return batch
+
+        async def read_ones() -> AsyncGenerator[Batch, None]:
+            position = held.position
+            while position < held.total:
+                batch = await self._read(held, collection, position, chunker, model)
+                yield batch
+                position = batch.step.position
+
+        async with aclosing(overlapped(read_ones(), embedded, _EMBEDDED_AT_ONCE)) as batches:
+            position = held.position
+            async for found in batches:
+                batch = found
+                while not await self._store(held, collection, batch):
+                    batch = await embedded(await self._read(held, collection, position, chunker, model))
+                position = batch.step.position
+                self._meters.chunks += batch.step.chunks
+                yield position
+
+    async def _read(
+        self, held: Claim, collection: Collection, position: int, chunker: Chunker, model: EmbeddingModel
+    ) -> Batch:
+        """The next documents from `position` on, cut."""
         async with self._database.transaction(held.tenant) as session:
             items = await queue.items(session, held, position, _DOCUMENTS_A_STEP, _BYTES_A_STEP)
             known = await document_store.known(session, collection, [item.document_id for item in items])
         # Without items the texts behind the checkpoint are missing, which the end of the job does not mend.
         batch = Batch(Step(items[-1].position + 1 if items else held.total))
-        chunker = Chunker(model.tokenizer, model.window, tokens=self._chunk_tokens, overlap=self._overlap_tokens)
         # The same document twice in a step: the later one counts, as if the job had done one after the other.
         last = {item.document_id: item for item in items}
         for item in items:
@@ -103,13 +135,10 @@ class Ingestion:
                 batch.step.unchanged += 1
             elif before is not None and before.hash == digest:
                 batch.step.unchanged += 1
-                batch.unchanged.append(item.document_id)
+                batch.unchanged[item.document_id] = digest
             else:
-                await self._prepare(batch, held.tenant, item, digest, chunker, model)
-        await self._embed(batch, model)
-        await self._store(held, collection, batch)
-        self._meters.chunks += batch.step.chunks
-        return batch.step.position
+                await self._prepare(batch, collection, item, digest, chunker, model)
+        return batch
 
     def _digest(self, item: Item, model: EmbeddingModel) -> bytes:
         parts = (
@@ -120,19 +149,19 @@ class Ingestion:
         return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()
 
     async def _prepare(
-        self, batch: Batch, tenant: str, item: Item, digest: bytes, chunker: Chunker, model: EmbeddingModel
+        self, batch: Batch, collection: Collection, item: Item, digest: bytes, chunker: Chunker, model: EmbeddingModel
     ) -> None:
         parsed: Parsed | None = None
         if item.file is not None:
             try:
-                read = await self._files.read(tenant, item, item.file)
+                read = await self._files.read(collection.tenant, item, item.file)
             except ParseFailed as failed:
                 batch.fail(item, failed.reason, failed.message)
                 return
             item, parsed = read.item, read.parsed
             batch.notes.extend(_told(item, parsed))
         try:
-            writes = await asyncio.to_thread(cut, item, chunker, parsed)
+            writes = await asyncio.to_thread(cut, item, chunker, collection.language, parsed)
         except (ValueError, RecursionError):
             message = f"The text can't be read as {item.format}. Send it as `text`."
             batch.fail(item, "DOCUMENT_UNREADABLE", message)
@@ -152,11 +181,13 @@ class Ingestion:
             for write, vector in zip(part, embedded.vectors, strict=True):
                 write.vector = vector
 
-    async def _store(self, held: Claim, collection: Collection, batch: Batch) -> None:
+    async def _store(self, held: Claim, collection: Collection, batch: Batch) -> bool:
+        """Stores a step and moves the checkpoint. False: a document that was taken for unchanged is another by now."""
         async with self._database.transaction(held.tenant) as session:
             await queue.lock(session, held)
-            if batch.unchanged:
-                await document_store.touch(session, collection, batch.unchanged, held.number)
+            # Since it was read, the step before, or another job, may have stored something else.
+            if batch.unchanged and await document_store.touch(session, collection, batch.unchanged, held.number):
+                return False
             sums = Sums()
             if batch.ready:
                 written, sums.documents = await document_store.write(
@@ -165,9 +196,11 @@ class Ingestion:
                     [document_store.Settled(one.item, one.hash, len(one.writes)) for one in batch.ready],
                     held.number,
                 )
-                await points.delete_of_documents(session, collection, sorted(written), sums)
                 writes = [one for prepared in batch.ready if prepared.item.document_id in written
                           for one in prepared.writes]  # fmt: skip
+                await points.delete_of_documents(
+                    session, collection, sorted(written), sums, taken=[one.point.id for one in writes]
+                )
                 await points.insert(session, collection, writes, sums)
                 batch.step.chunks = len(writes)
                 batch.step.done += len(written)
@@ -177,10 +210,14 @@ class Ingestion:
             await queue.checkpoint(session, held, batch.step, batch.notes)
             if sums.upserted or sums.deleted:
                 await points.publish(session, collection, sums)
+        return True
 
 
-def cut(item: Item, chunker: Chunker, parsed: Parsed | None = None) -> list[Write]:
-    """The points of a document, without vectors yet. `parsed`: the structure of the text, where a parser made it."""
+def cut(item: Item, chunker: Chunker, language: str, parsed: Parsed | None = None) -> list[Write]:
+    """The points of a document, without vectors yet, with words of that language's stems.
+
+    `parsed`: the structure of the text, where a parser made it.
+    """
     name = hashlib.blake2b(item.document_id.encode(), digest_size=16).hexdigest()
     writes = []
     for index, passage in enumerate(_passages(item, chunker, parsed)):
@@ -197,7 +234,7 @@ def cut(item: Item, chunker: Chunker, parsed: Parsed | None = None) -> list[Writ
         )
         whole = f"{chunker.header(item.title, passage.heading_path)}\n{text}"
         point = Point(id=f"{name}-{index}", payload=item.metadata, chunk=chunk)
-        writes.append(Write(point=point, text=whole, words=words.of_passage(whole)))
+        writes.append(Write(point=point, text=whole, words=words.of_passage(whole, language)))
     return writes
 
 

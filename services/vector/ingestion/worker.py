@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import aclosing, asynccontextmanager, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -117,11 +117,10 @@ class Worker:
 
     async def _through(self, held: Claim) -> None:
         collection = await self._collection(held)
-        position = held.position
-        while position < held.total:
-            position = await self._ingestion.step(held, collection, position)
-            self._tell(held)
-            self._hints.send("change", str(collection.id))
+        async with aclosing(self._ingestion.steps(held, collection)) as steps:
+            async for _ in steps:
+                self._tell(held)
+                self._hints.send("change", str(collection.id))
         async with self._database.transaction(held.tenant) as session:
             await queue.lock(session, held)
             await queue.complete(session, held)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from services.runtime.call import remaining
-from services.runtime.errors import Aborted, CollectionNotFound, DimensionMismatch, InvalidArgument, Violation
+from services.runtime.errors import Aborted, DimensionMismatch, InvalidArgument, Violation
 from services.vector.collections import Catalogue
 from services.vector.embedding import Embedder
 from services.vector.filters.tree import Filter
@@ -78,7 +78,7 @@ class Edits:
             writes = await self._prepared(collection, points)
             return await self._write(collection, lambda session, sums: _store(session, collection, writes, sums))
 
-        return await self._on(tenant, name, act)
+        return await self._catalogue.on(tenant, name, act)
 
     async def delete(self, tenant: str, name: str, ids: Sequence[str]) -> int:
         """Deletes the points of these ids; returns how many there were.
@@ -89,7 +89,7 @@ class Edits:
         async def act(collection: Collection) -> int:
             return await self._write(collection, functools.partial(_delete, collection, ids, None))
 
-        return await self._on(tenant, name, act)
+        return await self._catalogue.on(tenant, name, act)
 
     async def delete_fitting(self, tenant: str, name: str, filter: Filter) -> int:
         """Deletes the points that fit, in the order of their ids and a transaction for each thousand.
@@ -108,7 +108,7 @@ class Edits:
                 deleted += await self._write(collection, functools.partial(_delete, collection, ids, filter))
                 after = places[-1]
 
-        return await self._on(tenant, name, act)
+        return await self._catalogue.on(tenant, name, act)
 
     async def set_payload(self, tenant: str, name: str, ids: Sequence[str], edit: PayloadEdit) -> list[str]:
         """Changes payloads; returns the ids that don't exist.
@@ -128,16 +128,7 @@ class Edits:
 
             return await self._write(collection, write)
 
-        return await self._on(tenant, name, act)
-
-    async def _on(self, tenant: str, name: str, act: Callable[[Collection], Awaitable[T]]) -> T:
-        collection = await self._catalogue.get(tenant, name)
-        try:
-            return await act(collection)
-        except CollectionNotFound:
-            self._catalogue.forget(collection)
-            # Deleted, or made anew under the same name by another process.
-            return await act(await self._catalogue.get(tenant, name))
+        return await self._catalogue.on(tenant, name, act)
 
     async def _write(self, collection: Collection, write: Callable[[Session, Sums], Awaitable[T]]) -> T:
         """Runs `write` in a transaction that publishes what it summed up; again, when another writer came first."""
@@ -178,14 +169,14 @@ class Edits:
                 )
             made = await self._embedder.embed(model, [points[place].text for place in texts])
             vectors |= dict(zip(texts, made.vectors, strict=True))
-        return await asyncio.to_thread(_writes, points, vectors)
+        return await asyncio.to_thread(_writes, points, vectors, collection.language)
 
 
-def _writes(points: Sequence[NewPoint], vectors: dict[int, Vector]) -> list[Write]:
+def _writes(points: Sequence[NewPoint], vectors: dict[int, Vector], language: str) -> list[Write]:
     return [
         Write(
             point=Point(id=one.id, payload=one.payload, chunk=None, text=one.text),
-            words=words.of_passage(one.text),
+            words=words.of_passage(one.text, language),
             text=one.text,
             vector=vectors[place],
         )

@@ -1,7 +1,7 @@
 """Documents: their newest accepted state."""
 # ruff: noqa: S608 - texts are put together from constants; values are always bound
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -40,16 +40,27 @@ async def known(session: Session, collection: Collection, ids: Sequence[str]) ->
     return {row["id"]: Known(row["hash"], row["accepted"]) for row in rows}
 
 
-async def touch(session: Session, collection: Collection, ids: Sequence[str], accepted: int) -> None:
-    """Marks unchanged documents as accepted anew, so that an older job that comes late doesn't change them back."""
-    await session.execute(
-        "UPDATE pergola.documents d SET accepted = $3 FROM (SELECT id FROM pergola.documents"
-        " WHERE collection_id = $1 AND id = ANY($2::text[]) AND accepted < $3 ORDER BY id FOR UPDATE) o"
-        " WHERE d.collection_id = $1 AND d.id = o.id",
+async def touch(session: Session, collection: Collection, unchanged: Mapping[str, bytes], accepted: int) -> set[str]:
+    """Marks documents as accepted anew, so that an older job that comes late doesn't change them back.
+
+    `unchanged`: their hashes when they were last looked at. Returns those that are different ones by now, and were not
+    accepted later: they have to be ingested after all.
+    """
+    touched = await session.fetch(
+        "UPDATE pergola.documents d SET accepted = $4 FROM (SELECT k.id FROM pergola.documents k"
+        " JOIN unnest($2::text[], $3::bytea[]) AS n (id, hash) ON n.id = k.id AND n.hash = k.hash"
+        " WHERE k.collection_id = $1 AND k.accepted <= $4 ORDER BY k.id FOR UPDATE OF k) o"
+        " WHERE d.collection_id = $1 AND d.id = o.id RETURNING d.id",
         collection.id,
-        list(ids),
+        list(unchanged),
+        list(unchanged.values()),
         accepted,
     )
+    others = unchanged.keys() - {row["id"] for row in touched}
+    if not others:
+        return set()
+    found = await known(session, collection, sorted(others))
+    return {one for one in others if one not in found or found[one].accepted <= accepted}
 
 
 async def write(

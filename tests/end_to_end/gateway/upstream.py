@@ -141,6 +141,10 @@ class _Collections(collection_pb2_grpc.CollectionServiceServicer):
         default = collection_pb2.ListCollectionsResponse()
         return await self.book.one("ListCollections", request, context, default)
 
+    async def UpdateCollection(self, request: Any, context: Any) -> Any:
+        default = collection_pb2.UpdateCollectionResponse(collection=request.collection)
+        return await self.book.one("UpdateCollection", request, context, default)
+
     async def DeleteCollection(self, request: Any, context: Any) -> Any:
         return await self.book.one("DeleteCollection", request, context, collection_pb2.DeleteCollectionResponse())
 

@@ -140,7 +140,7 @@ async def test_what_is_acknowledged_is_found(vector: VectorDoor, door: GraphDoor
         assert len(answer.passages) == number + 1
     await vector.delete("found")
     async with asyncio.timeout(bounds.RECOVERY):
-        while await _code(door, "found") is not grpc.StatusCode.NOT_FOUND:
+        while await _code(door, "found") is not grpc.StatusCode.NOT_FOUND:  # noqa: ASYNC110 - another process
             await asyncio.sleep(0.05)
     # Made anew, nothing of the old one is there.
     await vector.create("found")

@@ -20,7 +20,8 @@ from services.vector.stores.database.connections import Database
 from tests.stacks import CHECKOUT, Stores
 from tests.support.vector import Vector, caller, database_of, vector_service
 
-_TEXTS = [f"Document {n} is about the number {n} and its square {n * n}. " * 25 for n in range(60)]
+# Many steps, so that there is something left to do when one is done.
+_TEXTS = [f"Document {n} is about the number {n} and its square {n * n}. " * 7 for n in range(200)]
 
 
 class House(NamedTuple):
@@ -100,9 +101,9 @@ def _taken_over(job: job_pb2.Job) -> bool:
 
 async def _check(house: House, collection: str, job: str) -> job_pb2.Job:
     done = await house.vector.ended(job)
-    assert (done.status, done.progress.documents_done, done.progress.documents_failed) == ("completed", 60, 0)
+    assert (done.status, done.progress.documents_done, done.progress.documents_failed) == ("completed", len(_TEXTS), 0)
     counted = await house.vector.get(collection)
-    assert (counted.document_count, counted.point_count) == (60, done.progress.chunks_done)
+    assert (counted.document_count, counted.point_count) == (len(_TEXTS), done.progress.chunks_done)
     changes = await house.vector.changes_until(collection, counted.point_count)
     assert [change.seq for change in changes] == list(range(1, counted.point_count + 1))
     assert len({change.upsert.id for change in changes}) == counted.point_count

@@ -189,3 +189,35 @@ async def test_a_large_document_is_stored_whole_or_not_at_all(vector: Vector) ->
     assert done.status == "completed"
     assert (await vector.get(collection)).point_count == done.progress.chunks_done > 50
     assert counts <= {0, 1}
+
+
+async def test_the_last_of_a_document_in_a_job_counts_though_it_was_stored_before(vector: Vector) -> None:
+    collection = await vector.create()
+    await vector.ingest(collection, pb.Document(id="x", text="Apples are red."))
+    # Far enough apart that they are of different steps, the second read before the first is stored.
+    between = [pb.Document(id=f"d{n}", text=f"Filler number {n}.") for n in range(40)]
+    job = await vector.ingest(
+        collection,
+        pb.Document(id="x", text="Plums are blue."),
+        *between,
+        pb.Document(id="x", text="Apples are red."),
+    )
+    assert (job.status, job.progress.documents_done, job.progress.documents_failed) == ("completed", 42, 0)
+    assert [one.text for one in await _chunks(vector, collection, "x")] == ["Apples are red."]
+    assert (await vector.get(collection)).point_count == 41
+
+
+async def test_a_document_takes_its_place_from_a_point_with_the_id_of_one_of_its_passages(vector: Vector) -> None:
+    collection = await vector.create()
+    await vector.ingest(collection, pb.Document(id="x", text="Apples are red."))
+    (passage,) = await vector.query(collection, text="apples")
+    await vector.documents.DeleteDocument(pb.DeleteDocumentRequest(collection=collection, id="x"))
+    kept = point_pb2.NewPoint(id=passage.point.id, text="A copy somebody kept.")
+    await vector.points.UpsertPoints(point_pb2.UpsertPointsRequest(collection=collection, points=[kept]))
+    job = await vector.ingest(collection, pb.Document(id="x", text="Apples are green."))
+    assert (job.status, job.attempt, job.progress.chunks_done) == ("completed", 1, 1)
+    (found,) = await vector.query(collection, text="apples")
+    assert (found.point.id, found.point.chunk.text) == (passage.point.id, "Apples are green.")
+    assert (await vector.get(collection)).point_count == 1
+    changes = await vector.changes_until(collection, 4)
+    assert [change.WhichOneof("change") for change in changes][-1] == "upsert"

@@ -15,6 +15,7 @@ from services.vector.stores.database.connections import Session
 from services.vector.stores.points import conditions
 from services.vector.stores.points.conditions import Values
 from services.vector.stores.points.layout import Layout
+from services.vector.stores.points.terms import vocabulary
 from services.vector.stores.points.writing import Sums, delete_rest
 
 
@@ -50,7 +51,8 @@ async def delete(
     layout, values = Layout(collection.id), Values()
     condition = f"p.id = ANY({values.bind(list(ids), 'text[]')})"
     if only is not None:
-        condition += f" AND {conditions.sql(layout, only, values)}"
+        known = await vocabulary.needed(session, collection, only)
+        condition += f" AND {conditions.sql(layout, only, values, known)}"
     rows = await session.fetch(f"DELETE FROM {layout['point']} p WHERE {condition} RETURNING p.n, p.id", *values.all)
     await delete_rest(session, collection, rows, sums)
 

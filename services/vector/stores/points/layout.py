@@ -3,7 +3,7 @@
     point    what a point is: id, chunk, payload
     delta    vectors that are in no index yet; scanned exactly
     vector   vectors under the HNSW index
-    lexical  the words of a point, with how often each occurs
+    lexical  the words of a point, with how often each occurs and how they follow each other
     term     in how many points a word occurs
     head     one row: the number of the last change, and the sums that BM25 and GetCollection need
     change   what happened, numbered without gaps
@@ -79,7 +79,9 @@ def create(collection: Collection, app: str) -> str:
             n       bigint PRIMARY KEY,
             length  int NOT NULL,
             terms   int[] NOT NULL,
-            weights bytea NOT NULL
+            weights bytea NOT NULL,
+            -- NULL where an older version wrote the row: brought up by maintenance.
+            sequence bytea
         ) WITH (toast_tuple_target = 8160);
         -- What waits to be merged into the index is read whole by every search: keep it short.
         CREATE INDEX ON {t["lexical"]} USING gin (terms) WITH (gin_pending_list_limit = 1024);
@@ -88,6 +90,8 @@ def create(collection: Collection, app: str) -> str:
             word   text COLLATE "C" NOT NULL,
             points int NOT NULL
         ) WITH (fillfactor = 70);
+        -- For beginnings of words.
+        CREATE INDEX ON {t["term"]} (word);
         CREATE TABLE {t["head"]} (
             only_one  boolean PRIMARY KEY DEFAULT true CHECK (only_one),
             seq       bigint NOT NULL DEFAULT 0,

@@ -20,7 +20,7 @@ _COPIED: Final = {
         *("page", "payload"),
     ),
     "delta": ("n", "embedding"),
-    "lexical": ("n", "length", "terms", "weights"),
+    "lexical": ("n", "length", "terms", "weights", "sequence"),
 }
 COLUMNS = (
     "p.n, p.id, p.document, p.title, p.passage, p.position, p.heading_path, p.start_offset, p.end_offset,"
@@ -54,11 +54,15 @@ class Sums:
     """The words of those keys that are new in some point."""
 
 
-async def delete_of_documents(session: Session, collection: Collection, documents: Sequence[str], sums: Sums) -> None:
-    """Removes all points of these documents."""
+async def delete_of_documents(
+    session: Session, collection: Collection, documents: Sequence[str], sums: Sums, taken: Sequence[str] = ()
+) -> None:
+    """Removes all points of these documents, and those of the ids `taken` by whomever: a document's points win."""
     t = Layout(collection.id)
     rows = await session.fetch(
-        f"DELETE FROM {t['point']} WHERE document = ANY($1::text[]) RETURNING n, id", list(documents)
+        f"DELETE FROM {t['point']} WHERE document = ANY($1::text[]) OR id = ANY($2::text[]) RETURNING n, id",
+        list(documents),
+        list(taken),
     )
     await delete_rest(session, collection, rows, sums)
 
@@ -109,7 +113,8 @@ async def publish(session: Session, collection: Collection, sums: Sums) -> int:
     upserted = set(sums.upserted)
     # A point that was replaced is not told as deleted first.
     deleted = [one for one in sums.deleted if one not in upserted]
-    terms = {key: points for key, points in sums.terms.items() if points}
+    # In the order of the index on them, which is quicker.
+    terms = {key: points for key, points in sorted(sums.terms.items()) if points}
     seq: int = await session.value(
         f"""
         WITH h AS (
@@ -184,15 +189,19 @@ def point(row: Record, *, with_payload: bool = True) -> Point:
 def _rows(numbers: Sequence[int], writes: Sequence[Write], sums: Sums) -> dict[str, list[tuple[object, ...]]]:
     """The rows of each table, and what they add to the sums."""
     rows: dict[str, list[tuple[object, ...]]] = {table: [] for table in _COPIED}
+    words: Counter[str] = Counter()
     for n, write in zip(numbers, writes, strict=True):
         rows["point"].append((n, *_row(write.point)))
         rows["delta"].append((n, write.vector))
-        rows["lexical"].append((n, write.words.length, *lexicon.pack(write.words.counts)))
-        named = {lexicon.key(word): word for word in write.words.counts}
-        sums.names.update(named)
-        sums.terms.update(named.keys())
+        lexical = (n, write.words.length, *lexicon.pack(write.words.counts), lexicon.sequence(write.words.order))
+        rows["lexical"].append(lexical)
+        words.update(write.words.counts.keys())
         sums.words += write.words.length
         sums.upserted.append(write.point.id)
+    for word, points in words.items():
+        key = lexicon.key(word)
+        sums.names[key] = word
+        sums.terms[key] += points
     return rows
 
 
