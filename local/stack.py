@@ -109,7 +109,7 @@ class Stack:
         self.data.acquire()
         try:
             self._end_leftovers()
-            ports = plan.choose_ports(self.parts, self._wanted_ports)
+            ports = plan.choose_ports(self.parts, self._wanted_ports, self._settings.graph_store)
             self._callers.start()
             self._site = Site(self.data, self._settings, ports, self._environ, self._callers)
             self._components = plan.make_components(self._site, self.parts, self.environ)
@@ -161,12 +161,15 @@ class Stack:
         component = self._components[part]
         begun = time.monotonic()
         self._on_event(Event(part, "starting"))
+        for note in component.foretells():
+            self._on_event(Event(part, "note", note))
         component.prepare()
         running = self._spawn(component)
+        spawned = time.monotonic()
         while not self._is_ready(component):
             if (code := running.process.poll()) is not None:
                 raise PartFailed(part, str(Death(part, code, tail(self.log(part)))))
-            if time.monotonic() - begun > component.start_seconds:
+            if time.monotonic() - spawned > component.start_seconds:
                 waited = f"{part} was not ready after {component.start_seconds:.0f} s."
                 raise PartFailed(part, f"{waited} The last lines of its log:\n{tail(self.log(part))}")
             if self._abort.wait(_POLL_SECONDS):

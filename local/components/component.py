@@ -65,6 +65,11 @@ class Component(ABC):
     def address(self) -> str:
         return f"{LOOPBACK}:{self.port}"
 
+    @property
+    def keeps_as(self) -> str:
+        """The name of its folder in the data directory, and of the format recorded there."""
+        return self.name
+
     def format(self) -> str | None:
         """What the installed program writes its files with, or None for a part without files."""
         return None
@@ -72,6 +77,10 @@ class Component(ABC):
     def reads(self, recorded: str) -> bool:
         """Whether the installed program can take over files of the format `recorded`."""
         return recorded == self.format()
+
+    def foretells(self) -> list[str]:
+        """What the person should know before `prepare`, where that takes long."""
+        return []
 
     def prepare(self) -> None:  # noqa: B027 - most parts need nothing
         """Makes files that the process needs; called before every start, cheap after the first."""

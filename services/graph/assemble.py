@@ -24,7 +24,8 @@ from services.graph.indexes.keeper import Indexes
 from services.graph.peers.vector import VectorPeer
 from services.graph.retrieval.retrieve import Retrieval
 from services.graph.settings import GraphSettings
-from services.graph.stores.arcadedb import ArcadeDBStore
+from services.graph.store import GraphStore
+from services.graph.stores.opening import open_store
 from services.runtime.errors import StoreUnavailable
 from services.runtime.start import Runtime, Servicer
 
@@ -35,17 +36,7 @@ _PROBE_SECONDS: Final = 2.0
 async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> AsyncIterator[Sequence[Servicer]]:
     """Neither the store nor vector need be up yet: calls say STORE_UNAVAILABLE or PEER_UNAVAILABLE until they are."""
     vector = VectorPeer(runtime.connect("vector"))
-    async with ArcadeDBStore.open(
-        settings.store_url,
-        settings.store_admin_url,
-        settings.store_user,
-        settings.store_password,
-        connections=settings.store_connections,
-        timeout=settings.store_timeout_seconds,
-        fetch_size=settings.cypher_fetch_rows,
-        cypher_seconds=settings.cypher_timeout_seconds,
-        cypher_running=settings.cypher_max_running,
-    ) as store:
+    async with open_store(settings, runtime.tenants) as store:
         runtime.spawn(_probe(store), "probe of the graph store")
         meters = FollowerMeters()
         runtime.metrics.register(meters)
@@ -71,7 +62,7 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
             ]
 
 
-async def _probe(store: ArcadeDBStore) -> None:
+async def _probe(store: GraphStore) -> None:
     """Returns when the store has said what it can do."""
     while True:
         try:
@@ -96,7 +87,7 @@ async def _indexing(runtime: Runtime[GraphSettings], indexes: Indexes) -> AsyncI
 async def _following(
     settings: GraphSettings,
     runtime: Runtime[GraphSettings],
-    store: ArcadeDBStore,
+    store: GraphStore,
     vector: VectorPeer,
     indexes: Indexes,
     meters: FollowerMeters,

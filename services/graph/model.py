@@ -156,6 +156,13 @@ class Capabilities:
     read_only_logins: bool
     """Whether a login can be made that reads one database and nothing else."""
 
+    kinds_as_labels: bool = False
+    """Whether labels and types of relations can be given as values, and so those of entities and relations are."""
+    read_sessions: bool = False
+    """Whether a session that asks to read only can't write."""
+    closed: bool = False
+    """Whether nothing but the database can be read: no file and no address, by LOAD CSV or by plug-ins."""
+
     @property
     def isolates_cypher(self) -> bool:
         """Whether the store itself keeps raw Cypher inside its tenant and from writing."""

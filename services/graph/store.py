@@ -90,8 +90,12 @@ class Writer(Protocol):
     ) -> None:
         """Moves the cursor from `before` to `after` and makes the graph hold `upserts` and not `deletes`."""
 
-    async def clear(self, claim: Claim, lease_seconds: float) -> bool:
-        """Removes a part of what was derived; True when nothing is left. From the first call on, the cursor is None."""
+    async def clear(self, claim: Claim, lease_seconds: float, *, given: bool = False) -> bool:
+        """Removes a part of what was derived; True when nothing is left. From the first call on, the cursor is None.
+
+        `given`: what callers said of passages goes too. Otherwise it waits, and holds again for those passages that
+        come again with the same text. What was said of no passage stays in any case.
+        """
 
     async def begin(self, claim: Claim, cursor: Cursor, lease_seconds: float) -> None:
         """Sets the cursor of a graph that holds nothing."""
@@ -152,7 +156,7 @@ class CypherRunner(Protocol):
         """
 
 
-class GraphStore(Reader, Writer, CypherRunner, Protocol):
+class GraphStore(Reader, Writer, Editor, GivenLog, CypherRunner, Protocol):
     async def probe(self) -> Capabilities:
         """Asks the store what it can do, at the start and never by its name. What is missing fails closed.
 

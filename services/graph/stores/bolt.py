@@ -122,6 +122,11 @@ class Bolt:
             return result
 
 
+async def run(statement: str, transaction: Transaction) -> None:
+    """A statement of ours without parameters and rows, such as one of the schema."""
+    await transaction.run(statement)
+
+
 def records(rows: Sequence[Mapping[str, Any]], kind: Callable[..., T]) -> list[T]:
     """Each row as `kind(**row)`."""
     return [kind(**row) for row in rows]

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 import pytest
 import pytest_asyncio
 
-from services.graph.stores.arcadedb import ArcadeDBStore
+from services.graph.store import GraphStore
 from tests.stacks import Stores
 from tests.support import graph
 
@@ -20,7 +20,7 @@ def tenant() -> str:
 
 
 @pytest_asyncio.fixture
-async def store(stores: Stores) -> AsyncIterator[ArcadeDBStore]:
+async def store(stores: Stores) -> AsyncIterator[GraphStore]:
     """A store as a process of the service has it."""
     async with graph.graph_store(stores) as opened:
         yield opened

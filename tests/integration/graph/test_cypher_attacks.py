@@ -10,7 +10,7 @@ import pytest
 import pytest_asyncio
 
 from services.graph.model import Cursor
-from services.graph.stores.arcadedb import ArcadeDBStore
+from services.graph.store import GraphStore
 from services.runtime.errors import PergolaError
 from tests.integration.graph.test_writing import claimed, dump, passage
 from tests.stacks import Stores
@@ -99,7 +99,7 @@ ELSEWHERE: Final = (
 
 
 @pytest_asyncio.fixture
-async def filled(store: ArcadeDBStore) -> AsyncIterator[ArcadeDBStore]:
+async def filled(store: GraphStore) -> AsyncIterator[GraphStore]:
     """The tenant `default`, which the service acts for, and another one, each with a passage."""
     claims = []
     for tenant, name in (("default", "Ada Lovelace"), ("other", "Hidden Treasure")):
@@ -117,7 +117,7 @@ async def filled(store: ArcadeDBStore) -> AsyncIterator[ArcadeDBStore]:
 
 
 @pytest.mark.parametrize("statement", WRITES)
-async def test_nothing_is_written(filled: ArcadeDBStore, door: GraphDoor, statement: str) -> None:
+async def test_nothing_is_written(filled: GraphStore, door: GraphDoor, statement: str) -> None:
     before = await everything(filled)
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         await door.rows(statement)
@@ -125,7 +125,7 @@ async def test_nothing_is_written(filled: ArcadeDBStore, door: GraphDoor, statem
     assert await everything(filled) == before
 
 
-async def test_a_plain_write_is_told_apart_from_a_mistake(filled: ArcadeDBStore, door: GraphDoor) -> None:
+async def test_a_plain_write_is_told_apart_from_a_mistake(filled: GraphStore, door: GraphDoor) -> None:
     await everything(filled)
     for statement in WRITES[:10]:
         with pytest.raises(grpc.aio.AioRpcError) as caught:
@@ -134,7 +134,7 @@ async def test_a_plain_write_is_told_apart_from_a_mistake(filled: ArcadeDBStore,
         assert caught.value.code() is grpc.StatusCode.PERMISSION_DENIED
 
 
-async def test_explaining_a_write_does_not_write(filled: ArcadeDBStore, door: GraphDoor) -> None:
+async def test_explaining_a_write_does_not_write(filled: GraphStore, door: GraphDoor) -> None:
     before = await everything(filled)
     await door.rows("EXPLAIN MATCH (n:Entity) SET n.name = 'x'")
     assert await everything(filled) == before
@@ -151,7 +151,7 @@ async def test_no_file_or_address_is_read(stores: Stores, door: GraphDoor, state
 
 
 @pytest.mark.parametrize("statement", ELSEWHERE)
-async def test_no_other_tenant_is_seen(filled: ArcadeDBStore, door: GraphDoor, statement: str) -> None:
+async def test_no_other_tenant_is_seen(filled: GraphStore, door: GraphDoor, statement: str) -> None:
     await everything(filled)
     try:
         seen = json.dumps([[str(cell) for cell in row] for row in await door.rows(statement)])
@@ -162,20 +162,20 @@ async def test_no_other_tenant_is_seen(filled: ArcadeDBStore, door: GraphDoor, s
     assert "other" not in seen.replace("pergola-other", "") if "pergola-other" in statement else "other" not in seen
 
 
-async def test_the_login_of_one_tenant_opens_no_other(filled: ArcadeDBStore) -> None:
+async def test_the_login_of_one_tenant_opens_no_other(filled: GraphStore) -> None:
     """Past the service, with the very login it uses."""
-    cypher = filled._cypher
+    cypher = filled._cypher  # type: ignore[attr-defined]
     driver = await cypher._login("pergola-default")
     with pytest.raises(Exception, match="Forbidden"):
         async with driver.session(database="pergola-other") as session:
             await (await session.run("MATCH (n) RETURN n")).consume()
 
 
-async def everything(store: ArcadeDBStore) -> list[object]:
+async def everything(store: GraphStore) -> list[object]:
     return [[await dump(store, tenant), await labels(store, tenant)] for tenant in ("default", "other")]
 
 
-async def labels(store: ArcadeDBStore, tenant: str) -> list[object]:
+async def labels(store: GraphStore, tenant: str) -> list[object]:
     found: list[object] = []
     try:
         async with store.query(tenant, "CALL db.labels()", {}, 20) as rows, aclosing(rows.batches()) as batches:
