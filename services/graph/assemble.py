@@ -40,7 +40,7 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
         runtime.spawn(_probe(store), "probe of the graph store")
         meters = FollowerMeters()
         runtime.metrics.register(meters)
-        indexes = Indexes(vector, vector, None, poll_seconds=settings.follow_poll_seconds)
+        indexes = Indexes(vector, vector, store, poll_seconds=settings.follow_poll_seconds)
         async with _indexing(runtime, indexes), _following(settings, runtime, store, vector, indexes, meters):
             yield [
                 Servicer(

@@ -32,7 +32,7 @@ class IndexedCollection:
     """
 
     def __init__(
-        self, peer: Points, feed: Feed, given: GivenLog | None, tenant: str, info: CollectionInfo, held: HeldIndex
+        self, peer: Points, feed: Feed, given: GivenLog, tenant: str, info: CollectionInfo, held: HeldIndex
     ) -> None:
         self.info = info
         self.held = held
@@ -149,8 +149,6 @@ class IndexedCollection:
 
     async def _hear(self) -> set[str]:
         """Reads what was given by hand; the passages of which something else is said now."""
-        if self._log is None:
-            return set()
         try:
             return await self._given.poll(self._log)
         except PergolaError as error:

@@ -45,7 +45,7 @@ class Indexes:
     Tenants share nothing: an index has the passages of one.
     """
 
-    def __init__(self, peer: Points, feed: Feed, given: GivenLog | None, *, poll_seconds: float) -> None:
+    def __init__(self, peer: Points, feed: Feed, given: GivenLog, *, poll_seconds: float) -> None:
         self._peer = peer
         self._feed = feed
         self._given = given
