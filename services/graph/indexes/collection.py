@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from typing import Final
 
 import numpy as np
@@ -23,6 +23,8 @@ _WATCHER: Final = "graph-index"
 """Its name at the feed. It acknowledges nothing: where it is, is of no use to another process."""
 _PHRASES: Final = 2048
 _AT_ONCE: Final = 500
+_HEAR_SECONDS: Final = 5.0
+"""Most time for the graph store to tell what was said by hand: passages are not kept waiting for it."""
 
 
 class IndexedCollection:
@@ -89,6 +91,7 @@ class IndexedCollection:
         # What is changed while it is read comes again by the feed, behind `head`.
         await self.held.drop(self.info.name)
         await self._hear()
+        self._given.taken(self._given.changed)
         count = 0
         async with aclosing(self._peer.scroll(self.info.name)) as batches:
             async for points in batches:
@@ -139,19 +142,18 @@ class IndexedCollection:
     async def _poll(self, seconds: float) -> None:
         while True:
             await asyncio.sleep(seconds)
-            async with self._turn:
-                changed = sorted(await self._hear())
-                for first in range(0, len(changed), _AT_ONCE):
-                    part = changed[first : first + _AT_ONCE]
-                    await self._put(await self._peer.passages(self.info.name, part))
-                if changed:
+            await self._hear()
+            if changed := sorted(self._given.changed):
+                async with self._turn:
+                    for first in range(0, len(changed), _AT_ONCE):
+                        part = changed[first : first + _AT_ONCE]
+                        await self._put(await self._peer.passages(self.info.name, part))
+                        self._given.taken(part)
                     await self._settle()
 
-    async def _hear(self) -> set[str]:
-        """Reads what was given by hand; the passages of which something else is said now."""
-        try:
-            return await self._given.poll(self._log)
-        except PergolaError as error:
-            # Questions are answered without the graph store; what was said meanwhile is heard when it is back.
-            log.debug("given mentions were not read: %s", error.reason, extra={"collection": self.info.name})
-            return set()
+    async def _hear(self) -> None:
+        """Reads what was given by hand, if the graph store answers."""
+        # Questions are answered without it; what was said meanwhile is heard when it is back.
+        with suppress(PergolaError, TimeoutError):
+            async with asyncio.timeout(_HEAR_SECONDS):
+                await self._given.poll(self._log)

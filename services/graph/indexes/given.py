@@ -1,6 +1,6 @@
 """What callers said by hand that passages mention, for the indexes."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from services.graph.extraction.mentions import Mention
@@ -19,7 +19,7 @@ class GivenMentions:
         self._merges: dict[str, str] = {}
         self._names: dict[str, dict[str, str]] = {}
         """By passage and key, as it was written."""
-        self._read = False
+        self._changed: set[str] = set()
 
     def of(self, passage: str) -> list[Mention]:
         """What was said of a passage, each key once."""
@@ -29,12 +29,21 @@ class GivenMentions:
             found[whole] = Mention(whole, name, 0.0, False)
         return [found[key] for key in sorted(found)]
 
-    async def poll(self, log: GivenLog) -> set[str]:
-        """Reads on; the passages of which something else is said now.
+    @property
+    def changed(self) -> set[str]:
+        """Passages of which something else is said than when `taken` was last called for them."""
+        return set(self._changed)
 
-        Raises StoreUnavailable.
+    def taken(self, passages: Iterable[str]) -> None:
+        """Says that what `of` tells of these passages has been made use of."""
+        self._changed.difference_update(passages)
+
+    async def poll(self, log: GivenLog) -> None:
+        """Reads on.
+
+        Raises StoreUnavailable; what was read before is kept.
         """
-        changed: set[str] = set()
+        changed = self._changed
         while True:
             page = await log.given_since(self._tenant, self._graph, self._seq, _PAGE)
             if page.reset:
@@ -55,7 +64,7 @@ class GivenMentions:
                 self._merges = dict(page.merges)
             self._seq = page.seq
             if not page.more:
-                return changed
+                return
 
     def _with(self, keys: Sequence[str] | set[str]) -> set[str]:
         return {passage for passage, names in self._names.items() if not names.keys().isdisjoint(keys)}

@@ -131,7 +131,7 @@ async def test_without_the_graph_store_passages_are_found_all_the_same(
     stores: Stores, vector: VectorDoor, pair: GraphDoor
 ) -> None:
     before = paths(await pair.retrieve(QUESTION, ["docs"], k=3))
-    async with graph.graph_service(stores, vector.address, follow="false", retrieve_link_seconds=1) as door:
+    async with graph.graph_service(stores, vector.address, follow="false", retrieve_link_seconds=3) as door:
         assert paths(await door.retrieve(QUESTION, ["docs"], k=3)) == before
         with stores.frozen("graph-store"):
             began = asyncio.get_running_loop().time()
