@@ -23,6 +23,7 @@ _WATCHER: Final = "graph-index"
 """Its name at the feed. It acknowledges nothing: where it is, is of no use to another process."""
 _PHRASES: Final = 2048
 _AT_ONCE: Final = 500
+_HEAR_EVERY: Final = 1.0
 _HEAR_SECONDS: Final = 5.0
 """Most time for the graph store to tell what was said by hand: passages are not kept waiting for it."""
 
@@ -141,7 +142,7 @@ class IndexedCollection:
 
     async def _poll(self, seconds: float) -> None:
         while True:
-            await asyncio.sleep(seconds)
+            await asyncio.sleep(max(seconds, _HEAR_EVERY))
             await self._hear()
             if changed := sorted(self._given.changed):
                 async with self._turn:

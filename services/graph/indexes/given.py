@@ -26,7 +26,7 @@ class GivenMentions:
         found: dict[str, Mention] = {}
         for key, name in self._names.get(passage, {}).items():
             whole = self._merges.get(key, key)
-            found[whole] = Mention(whole, name, 0.0, False)
+            found[whole] = Mention(whole, name, 0.0, False, given=True)
         return [found[key] for key in sorted(found)]
 
     @property

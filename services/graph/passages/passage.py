@@ -83,10 +83,9 @@ def read(
 
 
 def _together(own: Sequence[Mention], given: Sequence[Mention]) -> list[Mention]:
-    """Each key once: as what names the passage most, then as a whole name."""
+    """Each key once; what was given is a whole name, and names the passage as far as its own text says."""
     best = {one.key: one for one in own}
     for one in given:
-        known = best.get(one.key)
-        if known is None or (known.weight, not known.nested) < (one.weight, not one.nested):
-            best[one.key] = one
+        known = best.get(one.key, one)
+        best[one.key] = known._replace(nested=False, given=True)
     return [best[key] for key in sorted(best)]

@@ -12,6 +12,7 @@ import pytest_asyncio
 from google.protobuf import struct_pb2
 
 from pergola.vector.v1 import document_pb2, filter_pb2, point_pb2
+from services.graph.model import Evidence, NewEntity
 from tests import bounds
 from tests.stacks import Stores
 from tests.support import graph
@@ -255,3 +256,35 @@ async def test_when_time_is_short_the_answer_is_that_of_search(stores: Stores, v
         assert "without links" in answer.degraded
         assert {one.title for one in answer.passages} == set(hybrid)
         assert all([step.kind for step in one.path] == ["question", "passage"] for one in answer.passages)
+
+
+async def test_what_callers_say_leads_on_too(stores: Stores, vector: VectorDoor, door: GraphDoor) -> None:
+    await vector.create("said")
+    texts = {
+        "First": "The engine was described by a countess.",
+        "Second": "A park by a lake was her home.",
+        **{f"Filler {n}": f"Nothing of interest happened in year {n}." for n in range(20)},
+    }
+    await vector.ingest("said", texts)
+    await vector.caught_up("said")
+    question = "Where did the person live who described the engine?"
+    assert not await _leads(door, question)
+    said = [Evidence(title, 0, "ada lovelace") for title in ("First", "Second")]
+    async with graph.graph_store(stores) as store:
+        stored = await store.upsert_entities(
+            "default", "said", [NewEntity("ada lovelace", "Ada Lovelace", mentions=said)]
+        )
+        assert list(stored.refused) == []
+        async with asyncio.timeout(bounds.RECOVERY):
+            while not await _leads(door, question):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.1)
+        # What is taken back is gone.
+        await store.delete_entities("default", "said", ["ada lovelace"])
+        async with asyncio.timeout(bounds.RECOVERY):
+            while await _leads(door, question):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.1)
+
+
+async def _leads(door: GraphDoor, question: str) -> bool:
+    found = (await door.retrieve(question, ["said"], k=30)).passages
+    return any(step.id == "ada lovelace" for one in found for step in one.path)

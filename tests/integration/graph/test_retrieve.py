@@ -127,6 +127,33 @@ async def test_a_changed_document_changes_its_links(vector: VectorDoor, pair: Gr
             await asyncio.sleep(0.05)
 
 
+async def test_korean_documents_are_found_by_names_alone(vector: VectorDoor, pair: GraphDoor) -> None:
+    """The built-in model knows no Korean: to it all of these are alike."""
+    await vector.create("korean")
+    fillers = {f"자료 {n}": f"초원에서 소가 풀을 먹는다. 번호 {n}번." for n in range(30)}
+    texts = {
+        "소설": "별빛항구는 소설이다. 작가는 오다연이다.",
+        "인물": "오다연은 하늘마을에서 자랐다. 직업은 변호사였다.",
+        "마을": "하늘마을의 인구는 적다. 하늘마을에 강이 흐른다.",
+    }
+    await vector.ingest("korean", texts | fillers)
+    await vector.caught_up("korean")
+    question = "별빛항구를 쓴 사람의 고향은?"
+    answer = await pair.retrieve(question, ["korean"], k=3)
+    assert {one.title for one in answer.passages[:2]} == {"소설", "인물"}
+    path = next(one.path for one in answer.passages if one.title == "인물")
+    assert [(step.kind, step.text) for step in path] == [
+        ("question", question),
+        ("passage", "소설"),
+        ("name", "오다연"),
+        ("passage", "인물"),
+    ]
+    by_id = {one.id: texts[one.title] for one in answer.passages if one.title in texts}
+    # The name without the particle behind it, in both passages.
+    assert {by_id[span.passage][span.start : span.end] for span in path[2].spans} == {"오다연"}
+    assert len(path[2].spans) == 2
+
+
 async def test_without_the_graph_store_passages_are_found_all_the_same(
     stores: Stores, vector: VectorDoor, pair: GraphDoor
 ) -> None:
