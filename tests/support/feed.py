@@ -177,7 +177,9 @@ class ScriptedFeed(
                     embedding_pb2_grpc.add_EmbeddingServiceServicer_to_server,
                 ),
                 Servicer(
-                    "pergola.vector.v1.PointService", _Points(self), point_pb2_grpc.add_PointServiceServicer_to_server
+                    "pergola.vector.v1.PointService",
+                    _Points(self),  # type: ignore[abstract]
+                    point_pb2_grpc.add_PointServiceServicer_to_server,
                 ),
                 Servicer(
                     "pergola.vector.v1.CollectionService",
