@@ -7,9 +7,10 @@ from contextlib import suppress
 from typing import Final
 
 from services.runtime.errors import CollectionNotFound, PergolaError
+from services.vector.kept import A_POINT, SPARE
 from services.vector.model import Collection
 from services.vector.retention import Retention
-from services.vector.stores import collections
+from services.vector.stores import collections, kept
 from services.vector.stores.database.connections import Database
 from services.vector.stores.database.listener import Hints
 from services.vector.stores.points import merging
@@ -47,7 +48,7 @@ class Maintenance:
             try:
                 for collection in await collections.all_collections(self._database):
                     if everything or str(collection.id) in changed:
-                        await self._tend(collection)
+                        await self._tend(collection, everything=everything)
                     if everything:
                         await self._shorten(collection)
             except PergolaError as error:
@@ -57,10 +58,13 @@ class Maintenance:
                     await self._some_changed.wait()
             await asyncio.sleep(_GATHER_SECONDS)
 
-    async def _tend(self, collection: Collection) -> None:
+    async def _tend(self, collection: Collection, *, everything: bool) -> None:
         try:
             if collection.id not in self._filled and await filling.fill(self._database, collection):
                 self._filled.add(collection.id)
+            if everything:
+                async with self._database.session() as session:
+                    await kept.sweep(session, collection, SPARE, A_POINT)
             if collection.indexed and await merging.waiting(self._database, collection, self._delta_rows):
                 await merging.merge(self._database, collection)
         except CollectionNotFound:
