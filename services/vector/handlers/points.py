@@ -6,11 +6,12 @@ from typing import Final
 from pergola.vector.v1 import point_pb2 as pb
 from pergola.vector.v1 import point_pb2_grpc
 from pergola.vector.v1 import selection_pb2 as sel
+from services.runtime import paging
 from services.runtime.call import current
 from services.runtime.errors import ErrorFields
 from services.runtime.policy import Policy
 from services.runtime.server import validation
-from services.vector.handlers import explanations, filters, incoming, messages, paging, questions
+from services.vector.handlers import explanations, filters, incoming, messages, questions
 from services.vector.handlers.messages import Context
 from services.vector.points.edits import Edits, PayloadEdit
 from services.vector.points.explaining import Explaining
