@@ -1,7 +1,7 @@
 """Made-up points: clustered vectors, texts of Zipf-distributed words, payloads to filter by. The same for a seed.
 
-Vectors of texts lie near a surface of few dimensions, and in clusters: so do these. A point is the centre of its cluster
-plus noise in a latent space, brought to the full dimension by one random linear map, plus a little noise there.
+Vectors of texts lie near a surface of few dimensions, and in clusters: so do these. A point is the centre of its
+cluster plus noise in a latent space, brought to the full dimension by one random linear map, plus a little noise there.
 """
 
 from dataclasses import dataclass
@@ -60,7 +60,8 @@ class Data:
         dice = np.random.default_rng(seed)
         latent = self._centres[clusters] + _SPREAD * dice.normal(size=(len(clusters), _LATENT))
         whole = latent @ self._map + _OFF * np.sqrt(_LATENT) * dice.normal(size=(len(clusters), self.dimension))
-        return (whole / np.linalg.norm(whole, axis=1, keepdims=True)).astype(np.float32)
+        made: Vectors = (whole / np.linalg.norm(whole, axis=1, keepdims=True)).astype(np.float32)
+        return made
 
     @cached_property
     def _words(self) -> NDArray[np.int64]:

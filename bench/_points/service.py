@@ -40,7 +40,7 @@ class Service:
         """What the service itself was started with."""
         return self.stack.environ("vector")
 
-    def login(self) -> dict[str, str]:
+    def login(self) -> dict[str, Any]:
         """asyncpg's arguments for the login with which the service reads points."""
         environ, prefix = self.environ, "PERGOLA_VECTOR_POSTGRES_APP_"
         return {
@@ -49,7 +49,7 @@ class Service:
             "password": Path(environ[f"{prefix}PASSWORD_FILE"]).read_text().strip(),
         }
 
-    def superuser(self) -> dict[str, str]:
+    def superuser(self) -> dict[str, Any]:
         """asyncpg's arguments for PostgreSQL's superuser in the same database."""
         dsn = self.environ["PERGOLA_VECTOR_POSTGRES_URL"]
         return {"dsn": dsn, "user": "postgres", "password": self.stack.data.secret("postgres")}
@@ -65,8 +65,6 @@ def running(folder: Path, delta_rows: int) -> Iterator[Service]:
     environ = own | {
         "PERGOLA_MODELS_DIR": str(settings.CHECKOUT / "build" / "models"),
         "PERGOLA_VECTOR_DELTA_ROWS": str(delta_rows),
-        # So much is not said in production either.
-        "PERGOLA_LOG_LEVEL": "warning",
     }
     stack = Stack(folder, parts=("postgres", "vector"), environ=environ)
     try:

@@ -40,10 +40,12 @@ from services.vector.ingestion.documents import Documents
 from services.vector.ingestion.files import Files
 from services.vector.ingestion.ingest import Ingestion
 from services.vector.ingestion.uploads import Uploads
+from services.vector.ingestion.waiting import Waiting
 from services.vector.ingestion.worker import Rules, Worker
 from services.vector.jobs import Jobs
 from services.vector.maintenance import Maintenance
 from services.vector.meters import Meters
+from services.vector.model import Chunking
 from services.vector.nearest import Nearest
 from services.vector.parsing.model import Limits
 from services.vector.parsing.pool import ParserPool
@@ -51,6 +53,7 @@ from services.vector.peers.cache import EmbeddingCache
 from services.vector.points.edits import Edits
 from services.vector.points.explaining import Explaining
 from services.vector.points.scroll import Scroll
+from services.vector.retention import Retention
 from services.vector.search import Search
 from services.vector.settings import VectorSettings
 from services.vector.stores.database.connections import Database
@@ -91,7 +94,13 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
         collections = Collections(database, hints, catalogue, models, settings.vector_storage)
         documents = Documents(database, hints, collections, settings.job_retention_days)
         uploads = Uploads(database, hints, most_bytes=settings.max_upload_bytes, keep_days=settings.job_retention_days)
-        jobs = Jobs(database, hints, poll=settings.poll_seconds, heartbeat=settings.heartbeat_seconds)
+        jobs = Jobs(
+            database,
+            hints,
+            poll=settings.poll_seconds,
+            heartbeat=settings.heartbeat_seconds,
+            keep_days=settings.job_retention_days,
+        )
         feed = Feed(database, hints, catalogue, poll=settings.poll_seconds, heartbeat=settings.heartbeat_seconds)
         search = Search(database, catalogue, embedder, Nearest(database, settings.postgres_queries))
         edits = Edits(database, hints, catalogue, embedder)
@@ -108,8 +117,7 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
             embedder,
             Files(database, pool, limits),
             meters,
-            chunk_tokens=settings.chunk_tokens,
-            overlap_tokens=settings.chunk_overlap_tokens,
+            Chunking(mode=settings.chunk_mode, tokens=settings.chunk_tokens, overlap=settings.chunk_overlap_tokens),
         )
 
         # Ended before the database is closed, so that workers can give their jobs back.
@@ -117,7 +125,12 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
         stack.push_async_callback(_ended, tasks)
         tasks.append(runtime.spawn(hints.run_listener(), "listener"))
         tasks.append(runtime.spawn(hints.run_sender(), "hints"))
-        tasks.append(runtime.spawn(Maintenance(database, hints, settings.delta_rows).run(), "maintenance"))
+        retention = Retention(
+            database, keep_days=settings.feed_retention_days, consumer_days=settings.feed_consumer_days
+        )
+        tasks.append(runtime.spawn(Maintenance(database, hints, settings.delta_rows, retention).run(), "maintenance"))
+        waiting = Waiting(database, hints, poll=settings.poll_seconds, patience=settings.job_wait_warning_seconds)
+        tasks.append(runtime.spawn(waiting.run(), "waiting jobs"))
         tasks.extend(_workers(settings, runtime, database, hints, ingestion, meters))
 
         yield [
@@ -134,7 +147,7 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
             ),
             Servicer(
                 _PACKAGE + "DocumentService",
-                DocumentHandlers(documents, uploads, StoredDocuments(database, hints)),
+                DocumentHandlers(documents, uploads, StoredDocuments(database, hints, settings.job_retention_days)),
                 document_pb2_grpc.add_DocumentServiceServicer_to_server,
             ),
             Servicer(

@@ -87,11 +87,23 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
         float, Meta(gt=0, description="Longest wait for one answer from there, in seconds.")
     ] = 60.0
 
+    chunk_mode: Annotated[
+        Literal["structure", "sentences", "tokens"],
+        Meta(
+            description="How documents of collections that don't say are cut: whole sentences under one heading, whole "
+            "sentences, or as many tokens as fit."
+        ),
+    ] = "structure"
     chunk_tokens: Annotated[
         int, Meta(ge=16, le=8192, description="Most tokens of a passage; less where the model's window is smaller.")
     ] = 192
     chunk_overlap_tokens: Annotated[
-        int, Meta(ge=0, le=4096, description="Tokens of whole sentences that a passage repeats from the one before.")
+        int,
+        Meta(
+            ge=0,
+            le=4096,
+            description="Tokens, of whole sentences where there are any, that a passage repeats from the one before.",
+        ),
     ] = 32
 
     max_upload_bytes: Annotated[
@@ -116,7 +128,29 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
         float,
         Meta(gt=0, description="Wait before the second attempt; four times as long with each one, up to 5 minutes."),
     ] = 2.0
-    job_retention_days: Annotated[int, Meta(ge=1, description="Days that ended jobs can be read.")] = 30
+    job_retention_days: Annotated[
+        int, Meta(ge=1, description="Days that ended jobs can be read, and what failed in them retried.")
+    ] = 30
+    job_wait_warning_seconds: Annotated[
+        float,
+        Meta(gt=0, description="A job that waits so long for a consumer of the change feed says so in its warnings."),
+    ] = 60.0
+    feed_retention_days: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Days that changes are kept one by one; those that all consumers acknowledged are then "
+            "compacted to what is left of them.",
+        ),
+    ] = 7.0
+    feed_consumer_days: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="A consumer that is behind and silent that long is dropped: the feed is compacted "
+            "without it, and it gets a reset when it comes back.",
+        ),
+    ] = 30.0
     poll_seconds: Annotated[
         float,
         Meta(gt=0, description="Followers and workers look for themselves this often, should a notification be lost."),

@@ -47,7 +47,7 @@ def request_id_of(message: Any) -> str:
 
 
 def collection(one: Collection, counts: Counts) -> collection_pb2.Collection:
-    return collection_pb2.Collection(
+    message = collection_pb2.Collection(
         name=one.name,
         dimension=one.dimension,
         distance=one.distance,
@@ -57,8 +57,17 @@ def collection(one: Collection, counts: Counts) -> collection_pb2.Collection:
         document_count=small(counts.documents),
         create_time=time(one.created),
         incarnation=one.incarnation,
+        storage=one.storage,
+        exact_only=not one.indexed,
         lexical=collection_pb2.Lexical(language=one.language, k1=one.k1, b=one.b),
     )
+    if (one.chunk_mode, one.chunk_tokens, one.chunk_overlap) != (None, None, None):
+        message.chunking.CopyFrom(
+            collection_pb2.Chunking(
+                mode=one.chunk_mode or "", tokens=one.chunk_tokens, overlap_tokens=one.chunk_overlap
+            )
+        )
+    return message
 
 
 def job(one: Job) -> job_pb2.Job:
@@ -75,10 +84,13 @@ def job(one: Job) -> job_pb2.Job:
             documents_unchanged=progress.unchanged,
             chunks_done=progress.chunks,
         ),
-        failures=[_failure(note) for note in one.failures],
+        failures=[failure(note) for note in one.failures],
         warnings=one.warnings,
         attempt=state.attempt,
         create_time=time(one.created),
+        wait_for=one.wait_for,
+        waiting_for=state.waiting_for,
+        retry_of=one.retry_of,
     )
     if state.error_reason is not None:
         message.error.CopyFrom(job_pb2.JobError(reason=state.error_reason, message=state.error_message or ""))
@@ -192,8 +204,10 @@ def time(moment: datetime) -> Timestamp:
     return message
 
 
-def _failure(note: Note) -> job_pb2.DocumentFailure:
-    return job_pb2.DocumentFailure(document=note.document, reason=note.reason, message=note.message)
+def failure(note: Note) -> job_pb2.DocumentFailure:
+    return job_pb2.DocumentFailure(
+        document=note.document, reason=note.reason, message=note.message, retried_by=note.retried_by
+    )
 
 
 def _object(items: Iterable[tuple[str, Value]], path: str, wrong: list[Violation]) -> dict[str, Any]:

@@ -30,7 +30,7 @@ EF: Final = 100
 SCANNED: Final = 200_000
 """Points an index scan may pass by before it gives up."""
 _TENANT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_SESSION: Final = {
+SETTINGS: Final = {
     "application_name": "pergola-vector",
     "jit": "off",
     # Statements that follow each other see what was committed in between; merging relies on it.
@@ -47,6 +47,7 @@ _SESSION: Final = {
     "hnsw.iterative_scan": "strict_order",
     "hnsw.max_scan_tuples": str(SCANNED),
 }
+"""What every connection is opened with."""
 
 
 class Session:
@@ -184,7 +185,7 @@ class Database:
         with faults.translated():
             try:
                 return await asyncpg.connect(
-                    self._url, user=login[0], password=login[1], timeout=_connect_seconds(), server_settings=_SESSION
+                    self._url, user=login[0], password=login[1], timeout=_connect_seconds(), server_settings=SETTINGS
                 )
             except TimeoutError:
                 raise _silent() from None
@@ -197,7 +198,7 @@ class Database:
             user=user,
             password=password,
             timeout=CONNECT_SECONDS,
-            server_settings=_SESSION,
+            server_settings=SETTINGS,
             statement_cache_size=512,
         )
         try:
@@ -276,7 +277,7 @@ async def _settled(connection: Raw) -> bool:
                 # asyncpg first waits until the server has confirmed the cancellation it was sent.
                 await connection.execute("ROLLBACK")
             return True
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         pass
     except BaseException:
         connection.terminate()

@@ -71,6 +71,11 @@ def _meaning(error: Exception) -> PergolaError | None:
             if "connection" not in str(error):
                 return None
             return StoreUnavailable("The connection to the database was lost. Try again.", retry_after=1.0)
+        case asyncpg.InternalClientError():
+            # The server was killed, and the driver still believes a statement to be under way.
+            if "cannot switch to state" not in str(error):
+                return None
+            return StoreUnavailable("The connection to the database was lost. Try again.", retry_after=1.0)
         case error if isinstance(error, _REFUSED):
             return StoreUnavailable("The database refuses this service's login; see its log.")
         case error if isinstance(error, _FULL):

@@ -19,8 +19,9 @@ from services.vector.stores.database.pool import Raw
 
 log = logging.getLogger(__name__)
 
-Channel = Literal["job", "queue", "change", "catalogue"]
-_CHANNELS: Final[tuple[Channel, ...]] = ("job", "queue", "change", "catalogue")
+Channel = Literal["job", "queue", "change", "catalogue", "fence"]
+"""`fence`: a job was taken from whoever works on it."""
+_CHANNELS: Final[tuple[Channel, ...]] = ("job", "queue", "change", "catalogue", "fence")
 _GATHER_SECONDS: Final = 0.02
 _RETRY_SECONDS: Final = 1.0
 

@@ -28,7 +28,7 @@ async def find(
     Raises CollectionNotFound.
     """
     if len(vectors) == 1:
-        rows = await session.fetch(_one(collection, k), vectors[0])
+        rows = await session.fetch(statement(collection, k), vectors[0])
         return [[_scored(row, with_payload) for row in rows]]
     # asyncpg would take an array of numbers for a dimension more of the array of vectors.
     packed = [codecs.packed(vector, collection.storage) for vector in vectors]
@@ -39,7 +39,7 @@ async def find(
 
 
 @lru_cache(maxsize=512)
-def _one(collection: Collection, k: int) -> str:
+def statement(collection: Collection, k: int) -> str:
     return f"""
         SELECT {SCORES[collection.distance]} AS score, {COLUMNS}
         FROM ({_near(collection, "$1", k)}) near JOIN {Layout(collection.id)["point"]} p USING (n)
