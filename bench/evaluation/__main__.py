@@ -4,16 +4,14 @@ The data are read where they lie and never copied: a folder like MuSiQue's, as d
 """
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench._harness import machine
 from bench._harness.cli import BenchmarkError
-from bench.evaluation import triples
+from bench.evaluation import corpus, triples
 from bench.evaluation.suite import Suite, running
 from bench.retrieval.questions import Asked, DataSet, load, recall
 
@@ -37,7 +35,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("data", nargs="?", help="folder with *_corpus.json and the questions; default PERGOLA_EVAL_DIR")
     options = parser.parse_args(arguments)
     try:
-        folder = _folder(options.data or os.environ.get("PERGOLA_EVAL_DIR"))
+        folder = corpus.folder(options.data)
         data = load(folder)
         given = triples.load(folder, data)
         with running() as suite:
@@ -47,14 +45,6 @@ def main(arguments: Sequence[str]) -> int:
         return 1
     _report(rows)
     return 0
-
-
-def _folder(given: str | None) -> Path:
-    if not given:
-        raise BenchmarkError("Name the folder of the questions: make eval DATA=DIR, or set PERGOLA_EVAL_DIR.")
-    if not Path(given).is_dir():
-        raise BenchmarkError(f"There is no folder {given}. Name the one of the questions: make eval DATA=DIR.")
-    return Path(given)
 
 
 def _measure(suite: Suite, data: DataSet, given: dict[triples.Triple, list[int]]) -> list[_Row]:
