@@ -5,6 +5,7 @@ graph, a document is done when the follower has acknowledged it: its names are i
 phrases are embedded and kept, and Retrieve finds it.
 """
 
+import itertools
 import os
 import time
 from collections.abc import Callable, Mapping
