@@ -11,6 +11,7 @@ from services.vector.collections import Catalogue
 from services.vector.embedding import Embedded, Embedder
 from services.vector.meters import Meters
 from services.vector.model import Collection, Vector
+from services.vector.stores import collections
 from services.vector.stores import kept as store
 from services.vector.stores.database.connections import Database
 
@@ -19,6 +20,9 @@ SPARE: Final = 10_000
 """Kept at most: so many vectors for each point of the collection, and so many more. A passage of usual length has about
 ten sentences, names and titles; what is beyond belongs to texts that are gone, and what was not asked for longest goes
 first."""
+
+_OTHERS: Final = 16
+"""Other collections that are looked through before a text is embedded."""
 
 
 class KeptVectors:
@@ -56,6 +60,10 @@ class KeptVectors:
         hashes = [hashlib.sha256(text.encode()).digest() for text in texts]
         async with self._database.session() as session:
             found = await store.find(session, collection, list(dict.fromkeys(hashes)))
+        if elsewhere := await self._elsewhere(collection, [one for one in dict.fromkeys(hashes) if one not in found]):
+            async with self._database.session() as session:
+                await store.keep(session, collection, elsewhere)
+            found |= elsewhere
         known = sum(one in found for one in hashes)
         missing = {one: text for one, text in zip(hashes, texts, strict=True) if one not in found}
         if missing:
@@ -70,6 +78,20 @@ class KeptVectors:
             found |= fresh | lasting
         self._meters.texts_kept[model.name] += known
         return model.name, Embedded(np.stack([found[one] for one in hashes]), known)
+
+    async def _elsewhere(self, collection: Collection, hashes: Sequence[bytes]) -> dict[bytes, Vector]:
+        """What other collections keep that stand in one index with this one: which of them was asked for a name that
+        both have is a matter of who came first."""
+        if not hashes or not collection.graph:
+            return {}
+        async with self._database.transaction(collection.tenant) as session:
+            others = await collections.alike(session, collection, _OTHERS)
+        try:
+            async with self._database.session() as session:
+                return await store.find_elsewhere(session, others, hashes)
+        except CollectionNotFound:
+            # One of them was deleted at this moment.
+            return {}
 
 
 def _rounded(vector: Vector) -> Vector:

@@ -45,6 +45,19 @@ async def page(session: Session, after: str, size: int) -> list[Collection]:
     return [_collection(row) for row in rows]
 
 
+async def alike(session: Session, collection: Collection, most: int) -> list[int]:
+    """Numbers of the tenant's other collections that are followed and have the same model, the newest first."""
+    rows = await session.fetch(
+        "SELECT id FROM pergola.collections WHERE graph AND id <> $1 AND embedding_model = $2 AND dimension = $3"
+        " ORDER BY id DESC LIMIT $4",
+        collection.id,
+        collection.embedding_model,
+        collection.dimension,
+        most,
+    )
+    return [row["id"] for row in rows]
+
+
 async def all_followed(database: Database) -> list[Collection]:
     """Every tenant's collections with `graph` set, in the order of tenant and name."""
     async with database.across_tenants() as session:

@@ -25,6 +25,14 @@ async def find(session: Session, collection: Collection, hashes: Sequence[bytes]
     return {row["hash"]: row["embedding"] for row in rows}
 
 
+async def find_elsewhere(session: Session, collections: Sequence[int], hashes: Sequence[bytes]) -> dict[bytes, Vector]:
+    """The vectors there are of these hashes in other collections, of the same model."""
+    tables = (Layout(number)["kept"] for number in collections)
+    texts = (f"SELECT hash, embedding FROM {one} WHERE hash = ANY($1::bytea[])" for one in tables)
+    rows = await session.fetch(" UNION ALL ".join(texts), list(hashes)) if collections else []
+    return {row["hash"]: row["embedding"] for row in rows}
+
+
 async def keep(session: Session, collection: Collection, vectors: Mapping[bytes, Vector]) -> None:
     """Keeps vectors; one that is there already stays."""
     # In one order, so that two that keep the same texts don't wait for each other in a ring.
