@@ -46,6 +46,7 @@ from services.vector.jobs import Jobs
 from services.vector.maintenance import Maintenance
 from services.vector.meters import Meters
 from services.vector.model import Chunking
+from services.vector.nearest import Nearest
 from services.vector.parsing.model import Limits
 from services.vector.parsing.pool import ParserPool
 from services.vector.peers.cache import EmbeddingCache
@@ -101,7 +102,7 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
             keep_days=settings.job_retention_days,
         )
         feed = Feed(database, hints, catalogue, poll=settings.poll_seconds, heartbeat=settings.heartbeat_seconds)
-        search = Search(database, catalogue, embedder)
+        search = Search(database, catalogue, embedder, Nearest(database, settings.postgres_queries))
         edits = Edits(database, hints, catalogue, embedder)
 
         # One file at a time a worker. Closed after the workers have ended, which stops what they parse.

@@ -60,8 +60,7 @@ class Maintenance:
 
     async def _tend(self, collection: Collection) -> None:
         try:
-            if collection.id not in self._filled:
-                await filling.fill(self._database, collection)
+            if collection.id not in self._filled and await filling.fill(self._database, collection):
                 self._filled.add(collection.id)
             if indexed(collection) and await merging.waiting(self._database, collection, self._delta_rows):
                 await merging.merge(self._database, collection)

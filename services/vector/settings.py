@@ -35,6 +35,15 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
     postgres_connections: Annotated[
         int, Meta(ge=4, le=1000, description="Connections of the app login this process opens at most.")
     ] = 16
+    postgres_queries: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000,
+            description="Statements for nearest points of a collection that this process has under way at most; "
+            "questions that come meanwhile go together in the next one.",
+        ),
+    ] = 4
     statement_seconds: Annotated[
         float, Meta(gt=0, description="Longest statement of background work, in seconds; a call's have its deadline.")
     ] = 60.0

@@ -2,13 +2,13 @@
 
 import hashlib
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
 import grpc
 import numpy as np
-from google.protobuf.struct_pb2 import ListValue, Struct, Value
+from google.protobuf.struct_pb2 import NULL_VALUE, ListValue, Struct, Value
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from pergola.vector.v1 import collection_pb2, error_pb2, job_pb2, point_pb2
@@ -101,14 +101,20 @@ def job(one: Job) -> job_pb2.Job:
 
 def point(one: Point, *, with_payload: bool = True, only: Sequence[str] = ()) -> point_pb2.Point:
     """`only`: the payload's fields that are to be told; empty: all."""
-    message = point_pb2.Point(id=one.id)
+    message = point_pb2.Point()
+    fill(message, one, with_payload=with_payload, only=only)
+    return message
+
+
+def fill(message: point_pb2.Point, one: Point, *, with_payload: bool, only: Sequence[str]) -> None:
+    """Writes a point into an empty message, such as a new one of a list: a copy less than `point`."""
+    message.id = one.id
     if one.vector is not None:
         message.vector.packed = pack(one.vector)
     if with_payload:
-        message.payload.update(
-            {name: one.payload[name] for name in only if name in one.payload} if only else one.payload
-        )
-        message.text = one.text
+        put(message.payload, {name: one.payload[name] for name in only if name in one.payload} if only else one.payload)
+        if one.text:
+            message.text = one.text
         if one.chunk is not None:
             chunk = one.chunk
             message.chunk.CopyFrom(
@@ -123,7 +129,28 @@ def point(one: Point, *, with_payload: bool = True, only: Sequence[str] = ()) ->
                     page=chunk.page or None,
                 )
             )
-    return message
+
+
+def put(struct: Struct, fields: Mapping[str, Any]) -> None:
+    """Adds the fields of a JSON object: Struct.update at half the price, which every hit of every answer pays."""
+    into = struct.fields
+    for name, value in fields.items():
+        match value:
+            case str():
+                into[name].string_value = value
+            case bool():
+                into[name].bool_value = value
+            case int() | float():
+                into[name].number_value = value
+            case None:
+                into[name].null_value = NULL_VALUE
+            case dict():
+                # An empty one too has to be told from nothing.
+                into[name].struct_value.SetInParent()
+                put(into[name].struct_value, value)
+            case _:
+                into[name].list_value.SetInParent()
+                into[name].list_value.extend(value)
 
 
 def pack(vector: Vector) -> bytes:

@@ -1,18 +1,18 @@
 """pergola.vector.v1.PointService"""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Final
 
 from pergola.vector.v1 import point_pb2 as pb
 from pergola.vector.v1 import point_pb2_grpc
 from pergola.vector.v1 import selection_pb2 as sel
+from services.runtime import paging
 from services.runtime.call import current
 from services.runtime.errors import ErrorFields
 from services.runtime.policy import Policy
 from services.runtime.server import validation
-from services.vector.handlers import explanations, filters, incoming, messages, paging, questions
+from services.vector.handlers import explanations, filters, incoming, messages, questions
 from services.vector.handlers.messages import Context
-from services.vector.model import ScoredPoint
 from services.vector.points.edits import Edits, PayloadEdit
 from services.vector.points.explaining import Explaining
 from services.vector.points.scroll import Scroll, place, text
@@ -95,7 +95,7 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
             )
 
     async def QueryPoints(self, request: pb.QueryPointsRequest, _context: Context) -> pb.QueryPointsResponse:
-        return _answer(request, await self._search.query(current().tenant, questions.read(request)))
+        return questions.answer(request, await self._search.query(current().tenant, questions.read(request)))
 
     async def QueryBatch(self, request: pb.QueryBatchRequest, _context: Context) -> pb.QueryBatchResponse:
         for number, query in enumerate(request.queries):
@@ -104,7 +104,7 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
         asked = [questions.read(query, f"queries[{number}].") for number, query in enumerate(request.queries)]
         answers = await self._search.query_all(current().tenant, asked)
         return pb.QueryBatchResponse(
-            answers=[_answer(query, found) for query, found in zip(request.queries, answers, strict=True)]
+            answers=[questions.answer(query, found) for query, found in zip(request.queries, answers, strict=True)]
         )
 
     async def ExplainQuery(self, request: pb.ExplainQueryRequest, _context: Context) -> pb.ExplainQueryResponse:
@@ -114,10 +114,6 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
         question = questions.read(request.query, "query.")
         explained = await self._explaining.explain(current().tenant, question, with_plan=request.with_plan)
         return explanations.response(request.query, question, explained)
-
-
-def _answer(request: pb.QueryPointsRequest, found: Sequence[ScoredPoint]) -> pb.QueryPointsResponse:
-    return pb.QueryPointsResponse(points=[questions.scored(one, request) for one in found])
 
 
 def _error(fields: ErrorFields) -> pb.ScrollPointsResponse:

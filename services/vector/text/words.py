@@ -40,23 +40,26 @@ STEM: Final = "~"
 
 def of_passage(text: str, language: str = "") -> Words:
     """The words a passage is stored with. Its length counts a run of paired characters once, by its pairs."""
+    stem = stemmer(language).stem if language else None
     stems: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     order: list[str] = []
     length = 0
     for token in tokens(text):
-        if paired(token):
+        if _IS_PAIRED.match(token):
             pairs = [a + b for a, b in pairwise(token)]
             counts.update(pairs)
             counts.update(token)
             order.extend(token)
             length += max(1, len(pairs))
+            continue
+        counts[token] += 1
+        length += 1
+        if stem is None:
+            order.append(token)
         else:
-            counts[token] += 1
-            order.append(term := _term(token, language))
-            if language:
-                stems[term] += 1
-            length += 1
+            order.append(term := STEM + stem(token))
+            stems[term] += 1
     # Stems first: they are what questions ask for. 16 bits hold a count; more often than that says nothing more.
     whole = {word: min(count, 32_767) for part in (stems, counts) for word, count in part.items()}
     return Words(whole, length, tuple(order))

@@ -14,7 +14,8 @@ from typing import Final, Literal
 import asyncpg
 
 from services.runtime.errors import PergolaError
-from services.vector.stores.database.connections import Database, Raw
+from services.vector.stores.database.connections import Database
+from services.vector.stores.database.pool import Raw
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from typing import Final
 
 from services.vector.model import Collection
 from services.vector.stores.database import faults
-from services.vector.stores.database.connections import Database, Raw
+from services.vector.stores.database.connections import Database
+from services.vector.stores.database.pool import Raw
 from services.vector.stores.points import layout
 from services.vector.stores.points.layout import SCHEMA, Layout
 
