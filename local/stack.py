@@ -114,6 +114,7 @@ class Stack:
             self._site = Site(self.data, self._settings, ports, self._environ, self._callers)
             self._components = plan.make_components(self._site, self.parts, self.environ)
             plan.check_formats(self.data, self._components)
+            self._obtain()
             self._start_all()
         except BaseException:
             self.stop()
@@ -130,6 +131,17 @@ class Stack:
             self._on_event(Event(part, "note", f"ending process {known.pid}, left by a run that was killed"))
             processes.end(known, signal.SIGTERM if part != "postgres" else signal.SIGINT, 10.0)
         self.data.clear_state()
+
+    def _obtain(self) -> None:
+        for part, component in self._components.items():
+            if lacking := component.lacks():
+                self._on_event(Event(part, "note", lacking))
+            try:
+                component.obtain()
+            except PartFailed:
+                if self._abort.is_set():
+                    raise Aborted("The start was called off.") from None
+                raise
 
     def _start_all(self) -> None:
         begun: dict[str, concurrent.futures.Future[None]] = {}
@@ -161,15 +173,12 @@ class Stack:
         component = self._components[part]
         begun = time.monotonic()
         self._on_event(Event(part, "starting"))
-        for note in component.foretells():
-            self._on_event(Event(part, "note", note))
         component.prepare()
         running = self._spawn(component)
-        spawned = time.monotonic()
         while not self._is_ready(component):
             if (code := running.process.poll()) is not None:
                 raise PartFailed(part, str(Death(part, code, tail(self.log(part)))))
-            if time.monotonic() - spawned > component.start_seconds:
+            if time.monotonic() - begun > component.start_seconds:
                 waited = f"{part} was not ready after {component.start_seconds:.0f} s."
                 raise PartFailed(part, f"{waited} The last lines of its log:\n{tail(self.log(part))}")
             if self._abort.wait(_POLL_SECONDS):

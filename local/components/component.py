@@ -78,9 +78,12 @@ class Component(ABC):
         """Whether the installed program can take over files of the format `recorded`."""
         return recorded == self.format()
 
-    def foretells(self) -> list[str]:
-        """What the person should know before `prepare`, where that takes long."""
-        return []
+    def lacks(self) -> str | None:
+        """What has to be brought here first, for a person; None when nothing is missing."""
+        return None
+
+    def obtain(self) -> None:  # noqa: B027 - most parts need nothing
+        """Brings what is missing, which may take minutes; called once, before any part starts."""
 
     def prepare(self) -> None:  # noqa: B027 - most parts need nothing
         """Makes files that the process needs; called before every start, cheap after the first."""

@@ -12,8 +12,12 @@ Storage = Literal["halfvec", "vector"]
 Mode = Literal["dense", "lexical", "hybrid"]
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 Format = Literal["text", "markdown"]
+ChunkMode = Literal["structure", "sentences", "tokens"]
 
 ENDED: Final[frozenset[JobStatus]] = frozenset({"completed", "failed", "cancelled"})
+
+INDEX_LIMIT: Final[dict[Storage, int]] = {"halfvec": 4000, "vector": 2000}
+"""Dimensions that pgvector can index by storage type."""
 
 Vector = NDArray[np.float32]
 """One vector: `dimension` numbers."""
@@ -31,9 +35,34 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     storage: Storage
     embedding_model: str
     graph: bool
+    language: str = ""
+    """Whose stems words are found by; empty: no stemming."""
     k1: float
     b: float
     created: datetime
+    chunk_mode: ChunkMode | None = None
+    """None, here and in the next two: as the settings say."""
+    chunk_tokens: int | None = None
+    chunk_overlap: int | None = None
+
+    @property
+    def indexed(self) -> bool:
+        """Whether pgvector can index vectors of this dimension; if not, every search is exact."""
+        return self.dimension <= INDEX_LIMIT[self.storage]
+
+
+class Chunking(msgspec.Struct, frozen=True, kw_only=True):
+    """How documents are cut; lengths in tokens of the embedding model."""
+
+    mode: ChunkMode
+    tokens: int
+    overlap: int
+
+    def of(self, collection: Collection) -> "Chunking":
+        """What holds for a collection, of which these are the defaults."""
+        tokens = self.tokens if collection.chunk_tokens is None else collection.chunk_tokens
+        overlap = min(self.overlap, tokens // 2) if collection.chunk_overlap is None else collection.chunk_overlap
+        return Chunking(mode=collection.chunk_mode or self.mode, tokens=tokens, overlap=overlap)
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -74,6 +103,17 @@ class Words(msgspec.Struct, frozen=True):
     counts: dict[str, int]
     length: int
     """Occurrences in total."""
+    order: tuple[str, ...] = ()
+    """What a phrase is looked for in: words or stems, and single characters of paired scripts, as they follow."""
+
+
+class Parts(msgspec.Struct, frozen=True):
+    """Why a point stands where it does: its ranks in the arms, from 1, and what each adds to a fused score."""
+
+    dense_rank: int | None
+    lexical_rank: int | None
+    dense: float | None = None
+    lexical: float | None = None
 
 
 class ScoredPoint(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,6 +123,8 @@ class ScoredPoint(msgspec.Struct, frozen=True, kw_only=True):
     score: float
     dense_score: float | None
     lexical_score: float | None
+    parts: Parts | None = None
+    """Where they were asked for."""
 
 
 class NewDocument(msgspec.Struct, frozen=True, kw_only=True):
@@ -140,6 +182,10 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     message: str
     cursor: int = 0
+    position: int | None = None
+    """Of the document in the job, when it failed."""
+    retried_by: str = ""
+    """Id of the job that tries it again."""
 
 
 class JobState(msgspec.Struct, frozen=True, kw_only=True):
@@ -152,6 +198,8 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True):
     error_message: str | None = None
     started: datetime | None = None
     ended: datetime | None = None
+    waiting_for: tuple[str, ...] = ()
+    """Consumers that have yet to acknowledge the last change; the rest is done."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -164,6 +212,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     state: JobState
     failures: tuple[Note, ...] = ()
     warnings: tuple[str, ...] = ()
+    wait_for: tuple[str, ...] = ()
+    retry_of: str = ""
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -171,6 +221,17 @@ class Cursor(msgspec.Struct, frozen=True):
 
     incarnation: str
     seq: int
+
+
+class Consumer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who follows a collection, and how far it is."""
+
+    name: str
+    cursor: Cursor
+    lag: int
+    """In changes."""
+    silent: float
+    """Seconds since it last acknowledged something."""
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -1,31 +1,49 @@
 """Questions to a collection."""
 
 import asyncio
+import functools
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 
-from services.runtime.errors import CollectionNotFound, DimensionMismatch, InvalidVector, Violation
+from services.runtime.errors import DimensionMismatch, InvalidVector, Violation
 from services.vector.collections import Catalogue
 from services.vector.embedding import Embedder
-from services.vector.filters.tree import Filter
+from services.vector.filters.tree import Filter, HasPhrase, HasPrefix
 from services.vector.model import Collection, Mode, Point, ScoredPoint, Vector
+from services.vector.nearest import MOST, Nearest
+from services.vector.points.leaning import DENSE, Leaning
 from services.vector.stores.database.connections import Database
 from services.vector.stores.points import search as store
 from services.vector.stores.points import selecting
 from services.vector.stores.points import writing as point_store
+from services.vector.stores.points.fusing import RRF_K, USUAL, Fusion
 from services.vector.text import words
 
 _AT_ONCE: Final = 4
-"""Questions of a batch: no batch takes all of the connections."""
+"""Statements of a batch: no batch takes all of the connections."""
+_FEWEST: Final = 4
+"""Questions of a batch that are worth a statement beside the others."""
 _LARGEST_HALF: Final = 65_504.0
 
 
 @dataclass(frozen=True, slots=True)
+class Fused:
+    """How the arms are to be fused; what is None follows from the question and the collection."""
+
+    method: Literal["rrf", "scores"] = "rrf"
+    rrf_k: float | None = None
+    dense: float | None = None
+    lexical: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Question:
-    """What is looked for. `text`, `vector` or both; `mode` fits them (the contract's rule)."""
+    """What is looked for. `text`, `vector` or both, `required`, or these; `mode` fits them (the contract's rule)."""
 
     collection: str
     text: str
@@ -39,62 +57,94 @@ class Question:
     threshold: float | None = None
     exact: bool = False
     ef: int | None = None
+    required: Sequence[HasPhrase | HasPrefix] = ()
+    """What each point's text has to hold; these words are scored like those of `text`."""
+    fusion: Fused = Fused()
     field: str = ""
     """Where the question stands in its request: "" or `queries[3].`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A question, ready for the store, and how it became so."""
+
+    want: store.Want
+    vector: str = ""
+    """Where the vector is from: `given`, or the model's name; empty: there is none."""
+    reason: str = ""
+    """Where the weights of the fusion are from."""
+    stages: Sequence[tuple[str, float]] = ()
+    """Seconds each step took."""
 
 
 class Search:
     """Reads points."""
 
-    def __init__(self, database: Database, catalogue: Catalogue, embedder: Embedder) -> None:
+    def __init__(self, database: Database, catalogue: Catalogue, embedder: Embedder, nearest: Nearest) -> None:
         self._database = database
         self._catalogue = catalogue
         self._embedder = embedder
+        self._nearest = nearest
+        self._leaning = Leaning(database)
 
     async def query(self, tenant: str, question: Question) -> list[ScoredPoint]:
         """The `k` points that fit best, best first.
 
-        Raises CollectionNotFound, DimensionMismatch, InvalidVector, UpstreamError and its kin.
+        Raises CollectionNotFound, DimensionMismatch, InvalidVector, InvalidArgument for a prefix that too many words
+        begin with, UpstreamError and its kin.
         """
-        collection = await self._catalogue.get(tenant, question.collection)
-        try:
-            return await self._ask(collection, question)
-        except CollectionNotFound:
-            self._catalogue.forget(collection)
-            # Deleted, or made anew under the same name by another process.
-            return await self._ask(await self._catalogue.get(tenant, question.collection), question)
+
+        async def ask(collection: Collection) -> list[ScoredPoint]:
+            if _plain(question):
+                vector = await self._vector(collection, question)
+                return await self._nearest.of(collection, vector, question.k, with_payload=question.with_payload)
+            prepared = await self.prepare(collection, question)
+            async with self._database.session() as session:
+                found, _ = await store.find(session, collection, prepared.want)
+            return found
+
+        return await self._catalogue.on(tenant, question.collection, ask)
 
     async def query_all(self, tenant: str, questions: Sequence[Question]) -> list[list[ScoredPoint]]:
-        """The answers to several questions, a few at a time.
+        """The answers to several questions, a few statements at a time; those by vector alone share statements.
 
         Raises what `query` raises, of the first question that failed; the others are ended then.
         """
         turns = asyncio.Semaphore(_AT_ONCE)
+        answers: list[list[ScoredPoint]] = [[] for _ in questions]
 
-        async def ask(question: Question) -> list[ScoredPoint]:
+        async def ask(places: Sequence[int]) -> None:
             async with turns:
-                return await self.query(tenant, question)
+                if len(places) == 1:
+                    answers[places[0]] = await self.query(tenant, questions[places[0]])
+                    return
+                alike = [questions[place] for place in places]
+                found = await self._catalogue.on(
+                    tenant, alike[0].collection, lambda collection: self._ask_alike(collection, alike)
+                )
+                for place, answer in zip(places, found, strict=True):
+                    answers[place] = answer
 
         try:
             async with asyncio.TaskGroup() as group:
-                asked = [group.create_task(ask(question)) for question in questions]
+                for places in _shares(questions):
+                    group.create_task(ask(places))
         except BaseExceptionGroup as errors:
             # The first says what is wrong; the others are no news to the caller.
             raise errors.exceptions[0] from None
-        return [task.result() for task in asked]
+        return answers
+
+    async def _ask_alike(self, collection: Collection, questions: Sequence[Question]) -> list[list[ScoredPoint]]:
+        vectors = [await self._vector(collection, question) for question in questions]
+        first = questions[0]
+        return await self._nearest.of_each(collection, vectors, first.k, with_payload=first.with_payload)
 
     async def get(self, tenant: str, name: str, ids: list[str], *, with_vector: bool) -> tuple[list[Point], list[str]]:
         """The points of these ids in this order, and the ids that don't exist.
 
         Raises CollectionNotFound.
         """
-        collection = await self._catalogue.get(tenant, name)
-        try:
-            found = await self._read(collection, ids, with_vector=with_vector)
-        except CollectionNotFound:
-            self._catalogue.forget(collection)
-            collection = await self._catalogue.get(tenant, name)
-            found = await self._read(collection, ids, with_vector=with_vector)
+        found = await self._catalogue.on(tenant, name, functools.partial(self._read, ids, with_vector=with_vector))
         asked = dict.fromkeys(ids)
         return [found[one] for one in asked if one in found], [one for one in asked if one not in found]
 
@@ -103,15 +153,9 @@ class Search:
 
         Raises CollectionNotFound.
         """
-        collection = await self._catalogue.get(tenant, name)
-        try:
-            return await self._count(collection, filter, approximate=approximate)
-        except CollectionNotFound:
-            self._catalogue.forget(collection)
-            collection = await self._catalogue.get(tenant, name)
-            return await self._count(collection, filter, approximate=approximate)
+        return await self._catalogue.on(tenant, name, functools.partial(self._count, filter, approximate=approximate))
 
-    async def _count(self, collection: Collection, filter: Filter | None, *, approximate: bool) -> int:
+    async def _count(self, filter: Filter | None, collection: Collection, *, approximate: bool) -> int:
         async with self._database.session() as session:
             if filter is None:
                 return await selecting.count_all(session, collection)
@@ -119,26 +163,55 @@ class Search:
                 return await selecting.estimate(session, collection, filter)
             return await selecting.count(session, collection, filter)
 
-    async def _read(self, collection: Collection, ids: list[str], *, with_vector: bool) -> dict[str, Point]:
+    async def _read(self, ids: list[str], collection: Collection, *, with_vector: bool) -> dict[str, Point]:
         async with self._database.session() as session:
             return {one.id: one for one in await point_store.get(session, collection, ids, with_vector=with_vector)}
 
-    async def _ask(self, collection: Collection, question: Question) -> list[ScoredPoint]:
+    async def prepare(self, collection: Collection, question: Question) -> Prepared:
+        """Makes the vector, the words and the weights. Raises DimensionMismatch, InvalidVector, UpstreamError, …"""
+        began = time.perf_counter()
+        vector = await self._vector(collection, question) if question.mode != "lexical" else None
+        stages = [] if vector is None or question.vector is not None else [("embed", time.perf_counter() - began)]
+        fusion, reason = USUAL, ""
+        if question.mode == "hybrid":
+            began = time.perf_counter()
+            fusion, reason = await self._fusion(collection, question)
+            stages.append(("lean", time.perf_counter() - began))
+        texts = [question.text, *(one.text for one in question.required if isinstance(one, HasPhrase))]
+        conditions = [*question.required] if question.filter is None else [question.filter, *question.required]
         want = store.Want(
-            terms=words.of_query(question.text) if question.mode != "dense" else None,
-            vector=await self._vector(collection, question) if question.mode != "lexical" else None,
+            terms=words.of_query("\n".join(texts), collection.language) if question.mode != "dense" else None,
+            vector=vector,
             k=question.k,
-            filter=question.filter,
+            filter=Filter(must=conditions) if question.required else question.filter,
             offset=question.offset,
             threshold=question.threshold,
             exact=question.exact,
             ef=question.ef,
             with_vector=question.with_vector,
             with_payload=question.with_payload,
+            prefixes=[one.word for one in question.required if isinstance(one, HasPrefix)],
+            complete=bool(question.required) and question.mode == "lexical",
+            fusion=fusion,
         )
-        async with self._database.session() as session:
-            found, _ = await store.find(session, collection, want)
-        return found
+        source = "" if vector is None else "given" if question.vector is not None else collection.embedding_model
+        return Prepared(want, source, reason, stages)
+
+    async def _fusion(self, collection: Collection, question: Question) -> tuple[Fusion, str]:
+        asked = question.fusion
+        dense, reason = asked.dense, "The weights are the usual ones."
+        if asked.dense is not None or asked.lexical is not None:
+            reason = "The weights were given."
+        elif question.vector is None:
+            model = self._embedder.model(collection.embedding_model)
+            if told := await self._leaning.reason(collection, model, question.text):
+                dense, reason = DENSE, f"{told} So words count for more."
+        return Fusion(
+            method=asked.method,
+            rrf_k=RRF_K if asked.rrf_k is None else asked.rrf_k,
+            dense=1.0 if dense is None else dense,
+            lexical=1.0 if asked.lexical is None else asked.lexical,
+        ), reason
 
     async def _vector(self, collection: Collection, question: Question) -> Vector:
         if question.vector is not None:
@@ -156,6 +229,33 @@ class Search:
         return vector
 
 
+def _plain(question: Question) -> bool:
+    """Whether nothing is asked for but the nearest points."""
+    return (
+        question.mode == "dense"
+        and question.filter is None
+        and question.threshold is None
+        and question.ef is None
+        and question.k <= MOST
+        and not (question.offset or question.exact or question.with_vector or question.required)
+    )
+
+
+def _shares(questions: Sequence[Question]) -> list[list[int]]:
+    """The places of questions, each share for one statement: plain ones that have their vector share it."""
+    alike: dict[tuple[str, int, bool], list[int]] = {}
+    shares: list[list[int]] = []
+    for place, question in enumerate(questions):
+        if _plain(question) and question.vector is not None:
+            alike.setdefault((question.collection, question.k, question.with_payload), []).append(place)
+        else:
+            shares.append([place])
+    for places in alike.values():
+        parts = min(_AT_ONCE, -(-len(places) // _FEWEST))
+        shares.extend(places[part::parts] for part in range(parts))
+    return shares
+
+
 def checked(collection: Collection, vector: Vector, field: str = "vector") -> Vector:
     """A vector from outside, fit for the collection; `field` is its place in the request.
 
@@ -164,7 +264,10 @@ def checked(collection: Collection, vector: Vector, field: str = "vector") -> Ve
     if vector.shape[0] != collection.dimension:
         text = f"has {vector.shape[0]} numbers, the collection {collection.dimension}"
         raise DimensionMismatch(f"{field} {text}.", violations=[Violation(field, text)])
-    if not np.isfinite(vector).all():
+    wide = vector.astype(np.float64)
+    # Finite just when each of the numbers is: their squares can't pass the largest of 64 bits.
+    squares = float(wide.dot(wide))
+    if not math.isfinite(squares):
         text = "must hold finite numbers alone"
         raise InvalidVector(f"{field} {text}.", violations=[Violation(field, text)])
     if collection.distance != "cosine":
@@ -172,9 +275,8 @@ def checked(collection: Collection, vector: Vector, field: str = "vector") -> Ve
             text = f"holds a number beyond ±{_LARGEST_HALF:.0f}, the limit of the collection's storage"
             raise InvalidVector(f"{field} {text}.", violations=[Violation(field, text)])
         return vector
-    # Only the direction counts, so the length can be one that 16 bits hold well.
-    length = float(np.linalg.norm(vector.astype(np.float64)))
-    if length == 0.0:
+    if squares == 0.0:
         text = "must not be all zeros: it has no direction"
         raise InvalidVector(f"{field} {text}.", violations=[Violation(field, text)])
-    return (vector.astype(np.float64) / length).astype(np.float32)
+    # Only the direction counts, so the length can be one that 16 bits hold well.
+    return (wide / math.sqrt(squares)).astype(np.float32)

@@ -73,6 +73,7 @@ class Neo4j(Component):
         super().__init__(site)
         self._directory = site.data.part(self.keeps_as)
         self._arguments = site.data.run / "graph-store.args"
+        self._java = Path("java")
 
     @property
     def keeps_as(self) -> str:
@@ -87,14 +88,16 @@ class Neo4j(Component):
         kind, _, version = recorded.partition(" ")
         return kind == "Neo4j" and _numbers(version) <= _numbers(self.format().partition(" ")[2])
 
-    def foretells(self) -> list[str]:
+    def lacks(self) -> str | None:
         if jars.PLACE.exists():
-            return []
-        return [f"fetching Neo4j {jars.VERSION} with Maven (116 MB, once a checkout) …"]
+            return None
+        return f"fetching Neo4j {jars.VERSION} with Maven (116 MB, once a checkout) …"
+
+    def obtain(self) -> None:
+        self._java = jars.java(self.site.settings.graph_store_java, self.site.environ)
+        jars.fetch(self.site.environ)
 
     def prepare(self) -> None:
-        java = jars.java(self.site.settings.graph_store_java, self.site.environ)
-        place = jars.fetch(self.site.environ)
         for folder in ("", "conf", "logs", "tmp"):
             (self._directory / folder).mkdir(exist_ok=True, mode=0o700)
         heap = self.site.settings.graph_store_heap_mb
@@ -103,13 +106,12 @@ class Neo4j(Component):
         text = _ARGUMENTS.format(
             heap=heap,
             directory=self._directory,
-            jars=place,
+            jars=jars.PLACE,
             start=jars.START,
             password_file=self.site.data.secret_file("graph-store"),
         )
         lines = ('"' + line.replace("\\", "\\\\").replace('"', '\\"') + '"\n' for line in text.splitlines())
         replace_private(self._arguments, "".join(lines))
-        self._java: Path = java
 
     def launch(self) -> Launch:
         return Launch([str(self._java), f"@{self._arguments}"], plain_environ(), self._directory)

@@ -86,12 +86,10 @@ def traverse_error(fields: ErrorFields) -> reading_pb2.TraverseResponse:
 
 def told(found: Capabilities) -> str:
     """What the store is and can do, for people."""
-    can = [
-        text
-        for text, there in (
-            ("a database a tenant", found.databases),
-            ("read-only logins", found.read_only_logins),
-        )
-        if there
-    ]
-    return f"{found.version} ({', '.join(can) or 'one database'})"
+    can = {
+        "a database a tenant": found.databases,
+        "read-only logins": found.read_only_logins,
+        "read-only sessions": found.read_sessions,
+        "kinds as labels": found.kinds_as_labels,
+    }
+    return f"{found.version}: {', '.join(name for name, there in can.items() if there) or 'one database'}"

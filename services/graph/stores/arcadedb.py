@@ -102,19 +102,26 @@ class ArcadeDBStore(StoreReader, StoreFollower, StoreEditor):
     async def query(
         self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float
     ) -> AsyncIterator[Rows]:
+        async with self._running(tenant, statement, parameters, seconds, explain=False) as rows:
+            yield rows
+
+    async def explain(self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float) -> str:
+        async with self._running(tenant, statement, parameters, seconds, explain=True) as rows:
+            return await rows.plan()
+
+    @asynccontextmanager
+    async def _running(
+        self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float, *, explain: bool
+    ) -> AsyncIterator[Rows]:
         found = await self.capabilities()
         if not found.isolates_cypher:
             raise CypherNeedsIsolation("this graph store can't keep raw Cypher inside one tenant; use the other RPCs")
         await self._make(tenant)
         running: AbstractAsyncContextManager[Rows] = self._cypher.query(
-            self._place(tenant).database, statement, parameters, seconds
+            self._place(tenant).database, statement, parameters, seconds, explain=explain
         )
         async with running as rows:
             yield rows
-
-    async def explain(self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float) -> str:
-        async with self.query(tenant, f"EXPLAIN {statement}", parameters, seconds) as rows:
-            return await rows.plan()
 
     # Databases.
 

@@ -59,8 +59,9 @@ class ArcadeDBCypher:
 
     @asynccontextmanager
     async def query(
-        self, database: str, statement: str, parameters: Mapping[str, Any], seconds: float
+        self, database: str, statement: str, parameters: Mapping[str, Any], seconds: float, *, explain: bool = False
     ) -> AsyncIterator[BoltRows]:
+        """`explain`: the statement is only planned."""
         driver = await self._login(database)
         self._slots.take(database)
         # The server forgets no statement because its connection broke; this is what it is found by.
@@ -76,7 +77,9 @@ class ArcadeDBCypher:
                 await session.begin_transaction(timeout=seconds) as transaction,
             ):
                 try:
-                    result = await transaction.run(f"{mark} {statement}", dict(parameters))
+                    # Behind a comment EXPLAIN would come as a row, which holds more than a plan.
+                    asked = f"EXPLAIN {mark} {statement}" if explain else f"{mark} {statement}"
+                    result = await transaction.run(asked, dict(parameters))
                     rows = BoltRows(result, transaction, self._fetch_size)
                     yield rows
                 finally:

@@ -119,7 +119,10 @@ def of_statement(error: Neo4jError, amend: Callable[[str], str] = lambda remark:
     if meets_another(error):
         return Aborted("what the query reads was being changed meanwhile; run it again")
     if isinstance(error, ClientError) or code.startswith(("Neo.ClientError.", "Neo.DatabaseError.")):
-        kind = _KINDS.get(code.rpartition(".")[2], "the graph store can't run the query: something it names is unknown")
+        told = code.rpartition(".")[2]
+        if told == "SyntaxError" and "not defined" in remark:
+            told = "SemanticError"
+        kind = _KINDS.get(told, "the graph store can't run the query: something it names is unknown")
         return InvalidCypher(f"{kind}; the store says: {remark}" if remark else kind)
     return unavailable(error)
 

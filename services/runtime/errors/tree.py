@@ -1,13 +1,15 @@
 """Every error a Pergola service answers with. Each leaf owns its gRPC code, its reason and its HTTP status.
 
     PergolaError
-    ├── InvalidArgument 400 ─── InvalidPageToken, InvalidVector, DimensionMismatch, InvalidCypher
+    ├── InvalidArgument 400 ─── InvalidPageToken, InvalidVector, DimensionMismatch, UnknownLanguage,
+    │                           InvalidCypher
     ├── Unauthenticated 401
     ├── PermissionDenied 403 ── RoleRequired, TenantForbidden, CypherReadOnly
     ├── NotFound 404 ────────── CollectionNotFound, DocumentNotFound, JobNotFound, ModelNotFound,
     │                           EntityNotFound, MergeNotFound
     ├── AlreadyExists 409 ───── CollectionExists, RequestIdReused
-    ├── FailedPrecondition 409  CypherNeedsIsolation, CursorMismatch, AlreadyMerged, MergedSince
+    ├── FailedPrecondition 409  CypherNeedsIsolation, CursorMismatch, LanguageFixed, JobEnded, JobNotEnded,
+    │                           NothingToRetry, NotFollowed, AlreadyMerged, MergedSince
     ├── Aborted 409
     ├── ResourceExhausted 429 ─ RateLimited, TooManyRows, PayloadTooLarge 413 ── ValueTooLarge
     ├── DeadlineExceeded 504
@@ -102,6 +104,10 @@ class DimensionMismatch(InvalidArgument):
     """A vector has another number of dimensions than its collection."""
 
 
+class UnknownLanguage(InvalidArgument):
+    """There are no stems of this language; the violation lists those there are."""
+
+
 class InvalidCypher(InvalidArgument):
     """The Cypher statement does not parse, or uses something this store does not know."""
 
@@ -176,6 +182,26 @@ class CypherNeedsIsolation(FailedPrecondition):
 
 class CursorMismatch(FailedPrecondition):
     """The cursor is of another incarnation of the collection, or beyond its last change: scroll, then follow anew."""
+
+
+class LanguageFixed(FailedPrecondition):
+    """A collection keeps the language of its stems: the words that are stored depend on it."""
+
+
+class JobEnded(FailedPrecondition):
+    """The job has completed or failed; there is nothing left to cancel."""
+
+
+class JobNotEnded(FailedPrecondition):
+    """The job has not ended yet; wait for its end or cancel it first."""
+
+
+class NothingToRetry(FailedPrecondition):
+    """No document of the job failed, or all that did are being retried by another job."""
+
+
+class NotFollowed(FailedPrecondition):
+    """The consumer waited for does not follow this collection; create the collection with `graph` on."""
 
 
 class AlreadyMerged(FailedPrecondition):

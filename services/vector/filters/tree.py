@@ -1,6 +1,6 @@
 """What points have to be like: a tree of conditions over payload, id and words. Data alone, already checked."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Generic, TypeAlias, TypeVar
@@ -83,9 +83,25 @@ class HasId:
 
 @dataclass(frozen=True, slots=True)
 class HasWords:
-    """All of these words, as `text/words.py` makes them."""
+    """All words of this text, which has one at least."""
 
-    words: Sequence[str]
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HasPhrase:
+    """The words of this text one after the other; it has one at least."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class HasPrefix:
+    """A word that begins like this: one folded word, not of a script that is cut into pairs."""
+
+    word: str
+    field: str
+    """Where it stands in its request: only the store can tell that too many words begin so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +113,8 @@ class Nested:
 
 
 Condition: TypeAlias = (
-    "Match | Numbers | Times | Prefix | IsNull | IsEmpty | ValuesCount | HasId | HasWords | Nested | Filter"
+    "Match | Numbers | Times | Prefix | IsNull | IsEmpty | ValuesCount | HasId | HasWords | HasPhrase | HasPrefix"
+    " | Nested | Filter"
 )
 
 
@@ -110,6 +127,15 @@ class Filter:
     must_not: Sequence[Condition] = ()
     min_should: Sequence[Condition] = ()
     min_count: int = 0
+
+    def each(self) -> "Iterator[Condition]":
+        """Every condition, those of inner filters too."""
+        for part in (self.must, self.should, self.must_not, self.min_should):
+            for one in part:
+                yield one
+                inner = one.filter if isinstance(one, Nested) else one
+                if isinstance(inner, Filter):
+                    yield from inner.each()
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,10 +6,11 @@ from pergola.vector.v1 import collection_pb2 as pb
 from pergola.vector.v1 import collection_pb2_grpc
 from services.runtime import paging
 from services.runtime.call import current
-from services.vector.collections import Collections, Spec
+from services.runtime.errors import InvalidArgument, Violation
+from services.vector.collections import K1, B, Collections, Spec
 from services.vector.handlers import messages
 from services.vector.handlers.messages import Context
-from services.vector.model import Counts, Distance
+from services.vector.model import ChunkMode, Counts, Distance, Storage
 
 _LIST = "ListCollections"
 
@@ -26,8 +27,15 @@ class CollectionHandlers(collection_pb2_grpc.CollectionServiceServicer):
             name=asked.name,
             dimension=asked.dimension if asked.HasField("dimension") else None,
             distance=cast(Distance, asked.distance or "cosine"),
+            storage=cast(Storage, asked.storage) if asked.storage else None,
             embedding_model=asked.embedding_model,
             graph=asked.graph,
+            chunk_mode=cast(ChunkMode, asked.chunking.mode) if asked.chunking.mode else None,
+            chunk_tokens=asked.chunking.tokens if asked.chunking.HasField("tokens") else None,
+            chunk_overlap=_overlap(asked.chunking),
+            language=asked.lexical.language,
+            k1=asked.lexical.k1 if asked.lexical.HasField("k1") else K1,
+            b=asked.lexical.b if asked.lexical.HasField("b") else B,
         )
         made = await self._collections.create(current().tenant, spec, messages.request_of(request))
         return pb.CreateCollectionResponse(collection=messages.collection(made, Counts()))
@@ -48,8 +56,41 @@ class CollectionHandlers(collection_pb2_grpc.CollectionServiceServicer):
             next_page_token=paging.encode(last, tenant, _LIST) if last else "",
         )
 
+    async def UpdateCollection(
+        self, request: pb.UpdateCollectionRequest, _context: Context
+    ) -> pb.UpdateCollectionResponse:
+        mask, lexical = set(request.update_mask.paths), request.collection.lexical
+        whole = "lexical" in mask
+        language, k1, b = (
+            # Named itself, a value that is not given is the default; named with all of them, it stays.
+            getattr(lexical, name) if f"lexical.{name}" in mask or (whole and given) else None
+            for name, given in (
+                ("language", lexical.language),
+                ("k1", lexical.HasField("k1")),
+                ("b", lexical.HasField("b")),
+            )
+        )
+        if "lexical.k1" in mask and not lexical.HasField("k1"):
+            k1 = K1
+        if "lexical.b" in mask and not lexical.HasField("b"):
+            b = B
+        changed, counts = await self._collections.update(
+            current().tenant, request.collection.name, language=language, k1=k1, b=b
+        )
+        return pb.UpdateCollectionResponse(collection=messages.collection(changed, counts))
+
     async def DeleteCollection(
         self, request: pb.DeleteCollectionRequest, _context: Context
     ) -> pb.DeleteCollectionResponse:
         await self._collections.delete(current().tenant, request.collection)
         return pb.DeleteCollectionResponse()
+
+
+def _overlap(chunking: pb.Chunking) -> int | None:
+    """Raises InvalidArgument when it is more than half of a chunk."""
+    if not chunking.HasField("overlap_tokens"):
+        return None
+    if chunking.HasField("tokens") and 2 * chunking.overlap_tokens > chunking.tokens:
+        field, text = "collection.chunking.overlap_tokens", "must be at most half of `tokens`"
+        raise InvalidArgument(f"{field}: {text}", violations=[Violation(field, text)])
+    return int(chunking.overlap_tokens)

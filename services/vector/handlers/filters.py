@@ -21,7 +21,7 @@ VALUES: Final = 1_000
 _KEY: Final = 512
 _TEXT: Final = 8_192
 _BOUNDS: Final = ("gt", "gte", "lt", "lte")
-_WITHOUT_KEY: Final = frozenset({"has_id", "words", "filter"})
+_WITHOUT_KEY: Final = frozenset({"has_id", "words", "phrase", "words_prefix", "filter"})
 _KINDS: Final = ", ".join(one.name for one in pb.Condition.DESCRIPTOR.oneofs_by_name["kind"].fields)
 
 
@@ -84,8 +84,19 @@ class _Reader:
                 return self.filter(one.filter, at, depth + 1, nested=nested)
             if nested:
                 raise _wrong(at, "asks for the point, and can't be inside of nested")
-            return tree.HasId(self._ids(one.has_id, at)) if kind == "has_id" else tree.HasWords(_words(one.words, at))
+            return self._of_point(one, kind, at)
         return self._of_field(one, kind, _path(one.key, f"{field}.key"), at, depth)
+
+    def _of_point(self, one: pb.Condition, kind: str, at: str) -> tree.Condition:
+        match kind:
+            case "has_id":
+                return tree.HasId(self._ids(one.has_id, at))
+            case "words":
+                return tree.HasWords(_words(one.words, at))
+            case "phrase":
+                return phrase(one.phrase, at)
+            case _:
+                return prefix(one.words_prefix, at)
 
     def _of_field(self, one: pb.Condition, kind: str, key: tree.Path, at: str, depth: int) -> tree.Condition:
         match kind:
@@ -160,11 +171,28 @@ def _text(text: str, field: str) -> str:
     return text
 
 
-def _words(text: str, field: str) -> list[str]:
-    found = words.of_query(_text(text, field))
-    if not found:
+def phrase(text: str, field: str) -> tree.HasPhrase:
+    """The condition that these words follow each other. Raises InvalidArgument."""
+    return tree.HasPhrase(_words(text, field))
+
+
+def prefix(text: str, field: str) -> tree.HasPrefix | tree.HasPhrase:
+    """The condition that a word begins so; in scripts cut into pairs, that these characters stand somewhere.
+
+    Raises InvalidArgument.
+    """
+    found = words.tokens(_words(text, field))
+    if words.paired(found[-1]):
+        return tree.HasPhrase(text)
+    if len(found) > 1:
+        raise _wrong(field, "must be the beginning of one word")
+    return tree.HasPrefix(found[0], field)
+
+
+def _words(text: str, field: str) -> str:
+    if not words.tokens(_text(text, field)):
         raise _wrong(field, "must hold a word")
-    return found
+    return text
 
 
 def _scalar(value: Value, field: str) -> tree.Scalar:

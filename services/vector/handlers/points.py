@@ -1,31 +1,34 @@
 """pergola.vector.v1.PointService"""
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Final, cast
+from collections.abc import AsyncIterator
+from typing import Final
 
 from pergola.vector.v1 import point_pb2 as pb
 from pergola.vector.v1 import point_pb2_grpc
 from pergola.vector.v1 import selection_pb2 as sel
 from services.runtime import paging
 from services.runtime.call import current
-from services.runtime.errors import ErrorFields, Violation
+from services.runtime.errors import ErrorFields
 from services.runtime.policy import Policy
 from services.runtime.server import validation
-from services.vector.handlers import filters, incoming, messages
+from services.vector.handlers import explanations, filters, importing, incoming, messages, questions
 from services.vector.handlers.messages import Context
-from services.vector.model import Mode, ScoredPoint
-from services.vector.points.edits import Edits, PayloadEdit
+from services.vector.points.edits import Edits
+from services.vector.points.explaining import Explaining
+from services.vector.points.importing import Imports
+from services.vector.points.model import Failure, PayloadEdit
 from services.vector.points.scroll import Scroll, place, text
-from services.vector.search import Question, Search
+from services.vector.search import Search
 
-_K = 10
 _BATCH = 100
 
 
 class PointHandlers(point_pb2_grpc.PointServiceServicer):
-    def __init__(self, search: Search, edits: Edits, scroll: Scroll) -> None:
+    def __init__(self, search: Search, explaining: Explaining, edits: Edits, imports: Imports, scroll: Scroll) -> None:
         self._search = search
+        self._explaining = explaining
         self._edits = edits
+        self._imports = imports
         self._scroll = scroll
 
     async def UpsertPoints(self, request: pb.UpsertPointsRequest, _context: Context) -> pb.UpsertPointsResponse:
@@ -33,9 +36,18 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
         failures = await self._edits.upsert(current().tenant, request.collection, points)
         return pb.UpsertPointsResponse(
             stored_count=len(points) - len(failures),
-            failures=[
-                pb.PointFailure(index=one.index, id=one.id, reason=one.reason, message=one.message) for one in failures
-            ],
+            failures=[_failure(one) for one in failures],
+        )
+
+    async def ImportPoints(
+        self, request_iterator: AsyncIterator[pb.ImportPointsRequest], _context: Context
+    ) -> pb.ImportPointsResponse:
+        head = await importing.first(request_iterator)
+        done = await self._imports.run(current().tenant, head.collection, importing.arrivals(head, request_iterator))
+        return pb.ImportPointsResponse(
+            stored_count=messages.small(done.stored),
+            failed_count=messages.small(done.failed),
+            failures=[_failure(one) for one in done.failures],
         )
 
     async def DeletePoints(self, request: sel.DeletePointsRequest, _context: Context) -> sel.DeletePointsResponse:
@@ -47,13 +59,18 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
         return sel.DeletePointsResponse(deleted_count=count)
 
     async def SetPayload(self, request: sel.SetPayloadRequest, _context: Context) -> sel.SetPayloadResponse:
-        ids = incoming.ids(request.ids)
+        tenant, collection = current().tenant, request.collection
         edit = PayloadEdit(
             merged=messages.fields(request.payload, "payload"),
             without=incoming.texts(request.delete_keys, "delete_keys"),
             overwrite=request.overwrite,
         )
-        missing = await self._edits.set_payload(current().tenant, request.collection, ids, edit)
+        if request.HasField("filter"):
+            filter = filters.read(request.filter)
+            count = await self._edits.set_payload_fitting(tenant, collection, filter, edit)
+            return sel.SetPayloadResponse(set_count=messages.small(count))
+        ids = incoming.ids(request.ids)
+        missing = await self._edits.set_payload(tenant, collection, ids, edit)
         return sel.SetPayloadResponse(set_count=len(ids) - len(missing), missing=missing)
 
     async def CountPoints(self, request: sel.CountPointsRequest, _context: Context) -> sel.CountPointsResponse:
@@ -77,7 +94,7 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
             order_by=request.order_by if request.HasField("order_by") else None,
         )
         scope = (tenant, "ScrollPoints", asked.SerializeToString(deterministic=True).hex())
-        with_payload = _with_payload(request)
+        with_payload = questions.with_payload(request)
         batches = self._scroll.batches(
             tenant,
             request.collection,
@@ -95,55 +112,29 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
             )
 
     async def QueryPoints(self, request: pb.QueryPointsRequest, _context: Context) -> pb.QueryPointsResponse:
-        return _answer(request, await self._search.query(current().tenant, _question(request)))
+        return questions.answer(request, await self._search.query(current().tenant, questions.read(request)))
 
     async def QueryBatch(self, request: pb.QueryBatchRequest, _context: Context) -> pb.QueryBatchResponse:
         for number, query in enumerate(request.queries):
-            if query.collection not in ("", request.collection):
-                incoming.refuse([Violation(f"queries[{number}].collection", f"must be {request.collection} or empty")])
-            query.collection = request.collection
+            questions.place(query, request.collection, f"queries[{number}].")
         validation.check(request)
-        questions = [_question(query, f"queries[{number}].") for number, query in enumerate(request.queries)]
-        answers = await self._search.query_all(current().tenant, questions)
+        asked = [questions.read(query, f"queries[{number}].") for number, query in enumerate(request.queries)]
+        answers = await self._search.query_all(current().tenant, asked)
         return pb.QueryBatchResponse(
-            answers=[_answer(query, found) for query, found in zip(request.queries, answers, strict=True)]
+            answers=[questions.answer(query, found) for query, found in zip(request.queries, answers, strict=True)]
         )
 
-
-def _question(request: pb.QueryPointsRequest, field: str = "") -> Question:
-    return Question(
-        collection=request.collection,
-        text=request.text,
-        vector=messages.vector(request.vector, f"{field}vector") if request.HasField("vector") else None,
-        mode=cast(Mode, request.mode or ("hybrid" if request.text else "dense")),
-        k=request.k if request.HasField("k") else _K,
-        with_vector=request.with_vector,
-        with_payload=_with_payload(request),
-        filter=filters.read(request.filter, f"{field}filter") if request.HasField("filter") else None,
-        offset=request.offset,
-        threshold=request.score_threshold if request.HasField("score_threshold") else None,
-        exact=request.exact,
-        ef=request.ef if request.HasField("ef") else None,
-        field=field,
-    )
+    async def ExplainQuery(self, request: pb.ExplainQueryRequest, _context: Context) -> pb.ExplainQueryResponse:
+        if request.HasField("query"):
+            questions.place(request.query, request.collection, "query.")
+        validation.check(request)
+        question = questions.read(request.query, "query.")
+        explained = await self._explaining.explain(current().tenant, question, with_plan=request.with_plan)
+        return explanations.response(request.query, question, explained)
 
 
-def _with_payload(request: pb.QueryPointsRequest | pb.ScrollPointsRequest) -> bool:
-    return request.with_payload if request.HasField("with_payload") else True
-
-
-def _answer(request: pb.QueryPointsRequest, found: Sequence[ScoredPoint]) -> pb.QueryPointsResponse:
-    with_payload = _with_payload(request)
-    return pb.QueryPointsResponse(points=[_scored(one, with_payload, request.payload_fields) for one in found])
-
-
-def _scored(one: ScoredPoint, with_payload: bool, only: Sequence[str]) -> pb.ScoredPoint:
-    message = pb.ScoredPoint(point=messages.point(one.point, with_payload=with_payload, only=only), score=one.score)
-    if one.dense_score is not None:
-        message.dense_score = one.dense_score
-    if one.lexical_score is not None:
-        message.lexical_score = one.lexical_score
-    return message
+def _failure(one: Failure) -> pb.PointFailure:
+    return pb.PointFailure(index=messages.small(one.index), id=one.id, reason=one.reason, message=one.message)
 
 
 def _error(fields: ErrorFields) -> pb.ScrollPointsResponse:
@@ -151,7 +142,10 @@ def _error(fields: ErrorFields) -> pb.ScrollPointsResponse:
 
 
 POLICIES: Final = {
+    # As long as the caller has points; each of them is checked by itself.
+    "ImportPoints": Policy(validate=False, deadline=None),
     "ScrollPoints": Policy(in_band=_error),
-    # Checked by the handler, once the questions have their collection.
+    # Checked by the handler, once questions have their collection.
     "QueryBatch": Policy(validate=False),
+    "ExplainQuery": Policy(validate=False),
 }

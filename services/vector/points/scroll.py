@@ -5,7 +5,6 @@ from typing import Final
 
 import msgspec
 
-from services.runtime.errors import CollectionNotFound
 from services.vector.collections import Catalogue
 from services.vector.filters.tree import Filter, Order
 from services.vector.model import Collection, Point
@@ -50,14 +49,11 @@ class Scroll:
 
         A point that goes away between the look for its place and the reading is left out. Raises CollectionNotFound.
         """
-        collection = await self._catalogue.get(tenant, name)
-        try:
-            places = await self._places(collection, filter, order, after, limit)
-        except CollectionNotFound:
-            self._catalogue.forget(collection)
-            # Deleted, or made anew under the same name by another process.
-            collection = await self._catalogue.get(tenant, name)
-            places = await self._places(collection, filter, order, after, limit)
+
+        async def begin(collection: Collection) -> tuple[Collection, list[Place]]:
+            return collection, await self._places(collection, filter, order, after, limit)
+
+        collection, places = await self._catalogue.on(tenant, name, begin)
         while places:
             for first in range(0, len(places), size):
                 part = places[first : first + size]

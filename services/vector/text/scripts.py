@@ -2,10 +2,12 @@
 
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Final
 
 _SAMPLE: Final = 20_000
 _NOTABLE: Final = 0.2
+_MOST: Final = 0.5
 
 _RANGES: Final = {
     "Korean": "\u1100-\u11ff\u3130-\u318f\uac00-\ud7ff",
@@ -38,3 +40,17 @@ def foreign(text: str) -> list[str]:
     if counts["Japanese"] * 4 >= counts["Chinese"]:
         counts["Japanese"] += counts.pop("Chinese", 0)
     return sorted(name for name, count in counts.items() if count and count >= _NOTABLE * letters)
+
+
+def prevailing(words: Iterable[tuple[str, int]]) -> list[str]:
+    """Names of the scripts other than Latin in which most of these words are written, each with its frequency."""
+    whole, counts = 0, Counter[str]()
+    for word, frequency in words:
+        if not any(map(str.isalpha, word)):
+            continue
+        whole += frequency
+        if found := _GROUPED.search(word):
+            counts[found.lastgroup or ""] += frequency
+    if sum(counts.values()) < _MOST * whole or not whole:
+        return []
+    return sorted(name for name, count in counts.items() if count >= _NOTABLE * whole)

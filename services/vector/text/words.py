@@ -4,6 +4,10 @@ NFKC and case folding, so that full-width letters, ligatures and capitals make n
 without spaces, and Korean, whose nouns carry particles, are cut into overlapping pairs of characters and into single
 ones; a query asks for the pairs, or for the single character when it has just one. A Korean noun is then found
 whatever particle follows it.
+
+In a collection that names a language, a word of another script is found by its stem, which carries a mark, so that it
+is no other word. The word as it stands is kept beside it, because a beginning of words (`prefix`) means what was
+written. For phrases the terms are kept in their order as well: words or stems, and single characters of paired scripts.
 """
 
 import re
@@ -13,6 +17,7 @@ from itertools import pairwise
 from typing import Final
 
 from services.vector.model import Words
+from services.vector.text.stemming import stemmer
 
 _PAIRED: Final = (
     "\u1100-\u11ff\u3130-\u318f\ua960-\ua97f\uac00-\ud7ff"  # Hangul
@@ -28,43 +33,85 @@ _TOKEN: Final = re.compile(
 _ASCII_TOKEN: Final = re.compile(r"\w+(?:'\w+)*", re.ASCII)
 _IS_PAIRED: Final = re.compile(f"[{_PAIRED}]")
 _MAX_WORD: Final = 64
-_MAX_QUERY_WORDS: Final = 64
+_MOST_COUNTED: Final = 32_767
+MAX_QUERY_WORDS: Final = 64
+STEM: Final = "~"
+"""The mark of a stem; no word begins with it."""
 
 
-def of_passage(text: str) -> Words:
+def of_passage(text: str, language: str = "") -> Words:
     """The words a passage is stored with. Its length counts a run of paired characters once, by its pairs."""
+    stem = stemmer(language).stem if language else None
+    stems: Counter[str] = Counter()
     counts: Counter[str] = Counter()
+    order: list[str] = []
     length = 0
-    for token in _tokens(text):
+    if text.isascii() and not language:
+        # Most texts: nothing in them is paired or stemmed, so all of them can be counted at once.
+        order = tokens(text)
+        return Words(_bounded(Counter(order)), len(order), tuple(order))
+    for token in tokens(text):
         if _IS_PAIRED.match(token):
             pairs = [a + b for a, b in pairwise(token)]
             counts.update(pairs)
             counts.update(token)
+            order.extend(token)
             length += max(1, len(pairs))
+            continue
+        counts[token] += 1
+        length += 1
+        if stem is None:
+            order.append(token)
         else:
-            counts[token] += 1
-            length += 1
-    # 16 bits hold a count; more often than that says nothing more.
-    return Words({word: min(count, 32_767) for word, count in counts.items()}, length)
+            order.append(term := STEM + stem(token))
+            stems[term] += 1
+    # Stems first: they are what questions ask for.
+    return Words(_bounded(stems) | _bounded(counts), length, tuple(order))
 
 
-def of_query(text: str) -> list[str]:
+def of_query(text: str, language: str = "") -> list[str]:
     """The distinct words to look for, in order; at most 64."""
     found: dict[str, None] = {}
-    for token in _tokens(text):
-        if _IS_PAIRED.match(token) and len(token) > 1:
+    for token in tokens(text):
+        if paired(token) and len(token) > 1:
             found.update(dict.fromkeys(a + b for a, b in pairwise(token)))
         else:
-            found[token] = None
-        if len(found) >= _MAX_QUERY_WORDS:
+            found[_term(token, language)] = None
+        if len(found) >= MAX_QUERY_WORDS:
             break
-    return list(found)[:_MAX_QUERY_WORDS]
+    return list(found)[:MAX_QUERY_WORDS]
 
 
-def _tokens(text: str) -> list[str]:
+def in_order(text: str, language: str = "") -> list[str]:
+    """The terms of a phrase, as `of_passage` keeps them in order."""
+    found: list[str] = []
+    for token in tokens(text):
+        if paired(token):
+            found.extend(token)
+        else:
+            found.append(_term(token, language))
+    return found
+
+
+def paired(token: str) -> bool:
+    """Whether a token is a run of characters that are cut into pairs."""
+    return _IS_PAIRED.match(token) is not None
+
+
+def tokens(text: str) -> list[str]:
+    """The words of a text, folded; a run of paired characters is one."""
     if text.isascii():
         # The same by a shorter way: there is nothing to normalise, and nothing that is paired.
         return [word[:_MAX_WORD] for word in _ASCII_TOKEN.findall(text.lower())]
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
-    return [match[0][:_MAX_WORD].replace("’", "'") if not _IS_PAIRED.match(match[0]) else match[0]
+    return [match[0][:_MAX_WORD].replace("’", "'") if not paired(match[0]) else match[0]
             for match in _TOKEN.finditer(folded)]  # fmt: skip
+
+
+def _bounded(counts: Counter[str]) -> dict[str, int]:
+    """16 bits hold a count; more often than that says nothing more."""
+    return {word: count if count < _MOST_COUNTED else _MOST_COUNTED for word, count in counts.items()}
+
+
+def _term(token: str, language: str) -> str:
+    return STEM + stemmer(language).stem(token) if language and not paired(token) else token

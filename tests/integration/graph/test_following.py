@@ -17,10 +17,10 @@ from services.graph.model import Cursor
 from services.graph.store import GraphStore
 from services.runtime.errors import Aborted
 from tests import bounds
-from tests.integration.graph.test_writing import dump
 from tests.stacks import Stores
 from tests.support import graph
 from tests.support.feed import ScriptedFeed, chunk
+from tests.support.graph_dump import dump
 
 PEOPLE = ("Ada Lovelace", "Charles Babbage", "Mary Somerville", "Grace Hopper", "Alan Turing", "ADA LOVELACE")
 PLACES = ("London", "New York", "Ockham Park", "Łódź", "東京")

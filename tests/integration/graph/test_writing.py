@@ -10,6 +10,7 @@ from services.graph.model import Claim, Cursor, FenceLost, Passage
 from services.graph.store import GraphStore
 from tests.stacks import Stores
 from tests.support import graph
+from tests.support.graph_dump import dump
 
 
 def passage(point: str, text: str, title: str = "", document: str = "d", index: int = 0) -> Passage:
@@ -20,24 +21,6 @@ async def claimed(store: GraphStore, tenant: str, graph: str = "docs") -> Claim:
     claim = await store.claim(tenant, graph, "me", 30)
     assert claim is not None
     return claim
-
-
-async def dump(store: GraphStore, tenant: str) -> list[object]:
-    """Everything in a tenant's database, without the cursor nodes and what the store itself numbers."""
-    found: list[object] = []
-    for statement in (
-        "MATCH (p:Passage) RETURN properties(p) AS p ORDER BY p.uid",
-        "MATCH (e:Entity) RETURN properties(e) AS e ORDER BY e.uid",
-        "MATCH (p:Passage)-[m:MENTIONS]->(e:Entity) RETURN p.uid, properties(m), e.uid ORDER BY p.uid, e.uid",
-        "MATCH (a:Entity)-[r:RELATES]->(b:Entity) RETURN a.uid, properties(r), b.uid ORDER BY r.uid",
-        "MATCH (a:Alias) OPTIONAL MATCH (a)-[:NAMES]->(e) RETURN properties(a), e.uid ORDER BY a.uid, e.uid",
-        "MATCH (x:Part) RETURN properties(x) ORDER BY x.uid",
-        "MATCH (f:Follow) RETURN f.graph, f.passages ORDER BY f.graph",
-    ):
-        async with store.query(tenant, statement, {}, 20) as rows:
-            async for batch in rows.batches():
-                found += batch
-    return found
 
 
 async def test_mentions_come_and_go_with_their_passages(store: GraphStore, tenant: str) -> None:
@@ -73,7 +56,11 @@ async def test_an_old_fence_writes_nothing(store: GraphStore, tenant: str) -> No
 
 
 async def test_processes_that_meet_a_tenant_first_at_once_make_its_database_once(stores: Stores, tenant: str) -> None:
-    async with graph.graph_store(stores) as one, graph.graph_store(stores) as two, graph.graph_store(stores) as three:
+    async with (
+        graph.graph_store(stores, [tenant]) as one,
+        graph.graph_store(stores, [tenant]) as two,
+        graph.graph_store(stores, [tenant]) as three,
+    ):
 
         async def use(store: GraphStore, name: str) -> object:
             async with store.query(tenant, "RETURN 1", {}, 20) as rows, aclosing(rows.batches()) as batches:

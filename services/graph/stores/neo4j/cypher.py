@@ -16,7 +16,7 @@ from services.graph.stores.place import Place
 from services.graph.stores.rows import BoltRows
 from services.graph.stores.slots import Slots
 from services.graph.stores.statements import schema
-from services.runtime.errors import CypherNeedsIsolation, CypherReadOnly
+from services.runtime.errors import CypherNeedsIsolation, CypherReadOnly, PergolaError
 
 _OTHERS: Final = "RETURN " + " OR ".join(
     f"EXISTS {{ MATCH (n:{label}) WHERE n.uid < $first }} OR EXISTS {{ MATCH (n:{label}) WHERE n.uid >= $behind }}"
@@ -73,14 +73,19 @@ class SessionCypher:
                 await session.begin_transaction(timeout=seconds, metadata={"pergola": mark}) as transaction,
             ):
                 try:
-                    await _nobody_else(transaction, place)
-                    await _judge(transaction, statement, parameters)
+                    try:
+                        await _nobody_else(transaction, place)
+                        await _judge(transaction, statement, parameters)
+                    except PergolaError:
+                        # Refused: the caller's statement was not run.
+                        finished = True
+                        raise
                     asked = _EXPLAIN + statement if explain else statement
                     result = await transaction.run(asked, dict(parameters))
                     rows = BoltRows(result, transaction, self._fetch_size)
                     yield rows
                 finally:
-                    finished = rows is not None and rows.finished
+                    finished = finished or (rows is not None and rows.finished)
                     if not finished:
                         # Closing it politely would wait for the rows that nobody wants any more.
                         transaction.cancel()

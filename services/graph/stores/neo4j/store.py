@@ -77,6 +77,7 @@ class Neo4jStore(StoreReader, StoreFollower, StoreEditor):
     async def probe(self) -> Capabilities:
         """Asks the server what it can do. Raises StoreUnavailable."""
         self._capabilities = await probe(self._driver, self._database)
+        self._bolt.kinds = self._capabilities.kinds_as_labels
         return self._capabilities
 
     async def capabilities(self) -> Capabilities:
@@ -139,11 +140,12 @@ class Neo4jStore(StoreReader, StoreFollower, StoreEditor):
             raise _no_database(self._database) from None
 
     async def _make(self, tenant: str) -> None:  # noqa: ARG002 - one database
-        """The constraints; cheap after the first time."""
+        """The constraints, and what the store can do; cheap after the first time."""
         if self._made:
             return
         async with self._lock:
             if not self._made:
+                await self.capabilities()
                 for statement in schema.STATEMENTS:
                     await self._write("", partial(run, statement))
                 self._made = True

@@ -15,7 +15,8 @@ from services.graph.stores.statements.entities import own
 
 _ARROWS: Final = {Direction.OUT: "-[r:RELATES]->", Direction.IN: "<-[r:RELATES]-"}
 _LET_THROUGH: Final = (
-    "($relation_types = [] OR r.type IN $relation_types) AND ($min_weight IS NULL OR r.weight >= $min_weight) "
+    "($loops OR o.uid <> e.uid) AND ($relation_types = [] OR r.type IN $relation_types) "
+    "AND ($min_weight IS NULL OR r.weight >= $min_weight) "
     "AND (o.uid IN $always OR (($entity_types = [] OR o.type IN $entity_types) "
     "AND all(name IN keys($properties) WHERE o[name] = $properties[name])))"
 )
@@ -56,11 +57,11 @@ async def steps(
     always: Sequence[str],
 ) -> list[Step]:
     uids = [place.inside(graph, key) for key in keys]
-    given = {"uids": uids, "each": each, **_let_through(place, graph, along, always)}
     found: list[Step] = []
     for direction in _directions(along):
-        rows = await transaction.run(STEPS[direction], most=most - len(found), **given)
-        found += _steps(direction, along, rows)
+        given = _let_through(place, graph, along, always, direction)
+        rows = await transaction.run(STEPS[direction], uids=uids, each=each, most=most - len(found), **given)
+        found += _steps(direction, rows)
         if len(found) >= most:
             break
     return sorted(found, key=rank)
@@ -69,7 +70,6 @@ async def steps(
 async def neighbors(
     transaction: Transaction, place: Place, graph: str, key: str, along: Along, after: Step | None, limit: int
 ) -> list[Step]:
-    given = _let_through(place, graph, along, ())
     found: list[Step] = []
     for direction in _directions(along):
         rows = await transaction.run(
@@ -78,12 +78,13 @@ async def neighbors(
             weight=after.weight if after else None,
             end=after.end if after else "",
             type=after.relation.type if after else "",
-            # Of two that are else alike the one that leads away comes first.
-            again=after is not None and after.leads_away and direction is Direction.IN,
+            again=after is not None
+            and after.leads_away
+            and (direction, along.direction) == (Direction.IN, Direction.BOTH),
             limit=limit,
-            **given,
+            **_let_through(place, graph, along, (), direction),
         )
-        found += _steps(direction, along, rows)
+        found += _steps(direction, rows)
     return sorted(found, key=rank)[:limit]
 
 
@@ -117,12 +118,19 @@ def rank(step: Step) -> tuple[float, str, str, bool]:
     return (-step.weight, step.end, step.relation.type, not step.leads_away)
 
 
+def _again(after: Step | None, along: Along, direction: Direction) -> bool:
+    """Whether one that comes in and is else like `after` is behind it: of two such the one that leads away is first."""
+    return after is not None and after.leads_away and direction is Direction.IN and along.direction is Direction.BOTH
+
+
 def _directions(along: Along) -> Sequence[Direction]:
     return (Direction.OUT, Direction.IN) if along.direction is Direction.BOTH else (along.direction,)
 
 
-def _let_through(place: Place, graph: str, along: Along, always: Sequence[str]) -> dict[str, Any]:
+def _let_through(place: Place, graph: str, along: Along, always: Sequence[str], direction: Direction) -> dict[str, Any]:
     return {
+        # A relation of an entity to itself is met on its way out.
+        "loops": direction is Direction.OUT or along.direction is Direction.IN,
         "relation_types": list(along.relation_types),
         "entity_types": list(along.entity_types),
         "properties": dict(along.properties),
@@ -131,16 +139,10 @@ def _let_through(place: Place, graph: str, along: Along, always: Sequence[str]) 
     }
 
 
-def _steps(direction: Direction, along: Along, rows: Sequence[Mapping[str, Any]]) -> list[Step]:
+def _steps(direction: Direction, rows: Sequence[Mapping[str, Any]]) -> list[Step]:
     found: list[Step] = []
     for row in rows:
         origin, end = row["origin"], row["end"]
-        if direction is Direction.IN:
-            if origin == end and along.direction is Direction.BOTH:
-                # It was met on its way out.
-                continue
-            key = RelationKey(end, origin, row["type"])
-        else:
-            key = RelationKey(origin, end, row["type"])
-        found.append(Step(origin, key, float(row["weight"])))
+        ends = (origin, end) if direction is Direction.OUT else (end, origin)
+        found.append(Step(origin, RelationKey(*ends, row["type"]), float(row["weight"])))
     return found

@@ -54,6 +54,11 @@ class Narrowed:
         return f"(SELECT {self.condition} FROM {self.layout['point']} p WHERE p.n = {row}.n)"
 
 
+def width(k: int, ef: int | None) -> int:
+    """Width of the index search for the `k` nearest; `ef`: what was asked for."""
+    return ef or min(MAX_EF, max(_EF, k))
+
+
 def near(collection: Collection, vector: str, k: int, route: Route, ef: int | None, narrowed: Narrowed) -> str:
     """CTE `near` (n, distance): the `k` nearest, from the index and from what is not in it yet."""
     t = Layout(collection.id)
@@ -70,7 +75,7 @@ def near(collection: Collection, vector: str, k: int, route: Route, ef: int | No
     # k is part of the text, because a plan made for an unknown k would expect a tenth of the table.
     return f"""
         cfg AS MATERIALIZED (
-            SELECT set_config('hnsw.ef_search', '{ef or min(MAX_EF, max(_EF, k))}', true) IS NOT NULL
+            SELECT set_config('hnsw.ef_search', '{width(k, ef)}', true) IS NOT NULL
                AND set_config('hnsw.max_scan_tuples', '{_SCANNED}', true) IS NOT NULL
                AND set_config('hnsw.iterative_scan', 'strict_order', true) IS NOT NULL AS ok),
         near AS (
@@ -82,8 +87,13 @@ def near(collection: Collection, vector: str, k: int, route: Route, ef: int | No
             ) both_parts ORDER BY distance, n LIMIT {k})"""
 
 
-def matching(collection: Collection, keys: str, terms: str, k: int, narrowed: Narrowed) -> str:
-    """CTE `matching` (n, score): a bounded number of points with words of the query, scored by BM25."""
+def matching(
+    collection: Collection, keys: str, terms: str, k: int, narrowed: Narrowed, *, complete: bool = False
+) -> str:
+    """CTE `matching` (n, score): a bounded number of points with words of the query, scored by BM25.
+
+    `complete`: where these are too few, other points that fit come with the score 0.
+    """
     t = Layout(collection.id)
     k1, b = f"{collection.k1}::float8", f"{collection.b}::float8"
     return f"""
@@ -104,11 +114,20 @@ def matching(collection: Collection, keys: str, terms: str, k: int, narrowed: Na
             WHERE {narrowed.holds("x")} AND terms && (SELECT coalesce(array_agg(term), '{{}}') FROM word
                             WHERE (SELECT count(*) FROM rare) < {k}) LIMIT {CANDIDATES}),
         candidate AS (SELECT * FROM rare UNION SELECT * FROM more),
-        matching AS (
+        {"with_words" if complete else "matching"} AS (
             SELECT n, sum(idf * count * ({k1} + 1) / (count + {k1} * (1 - {b} + {b} * length / average))) AS score
             FROM (SELECT n, length, idf, average, get_byte(weights, start + {lexicon.HASH_BYTES} - 1)::float8 AS count
                   FROM (SELECT n, length, weights, idf, average, position(key IN weights) AS start
                         -- Kept apart, so that the search for the word is done once.
                         FROM candidate, word OFFSET 0) found
                   WHERE start > 0 OFFSET 0) scored
-            GROUP BY n)"""
+            GROUP BY n){_others(t, k, narrowed) if complete else ""}"""
+
+
+def _others(t: Layout, k: int, narrowed: Narrowed) -> str:
+    return f""",
+        matching AS (
+            SELECT n, score FROM with_words UNION ALL
+            SELECT n, 0 FROM (
+                SELECT n FROM {t["lexical"]} x WHERE (SELECT count(*) FROM with_words) < {k} AND {narrowed.holds("x")}
+                AND n NOT IN (SELECT n FROM with_words) LIMIT {k}) others)"""

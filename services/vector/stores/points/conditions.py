@@ -15,6 +15,8 @@ from services.vector.filters import tree
 from services.vector.filters.tree import Bounds, Path, Scalar
 from services.vector.stores.points import lexicon
 from services.vector.stores.points.layout import Layout
+from services.vector.stores.points.terms.vocabulary import Expansion, Vocabulary
+from services.vector.text import words
 
 _SIGNS: Final = (("gt", ">"), ("gte", ">="), ("lt", "<"), ("lte", "<="))
 _TIME: Final = r"^\d{4}-\d\d-\d\d([T ]([01]\d|2[0-3]):[0-5]\d(:[0-5]\d(\.\d{1,9})?)?(Z|[+-](0\d|1[0-4]):?[0-5]\d)?)?$"
@@ -32,15 +34,16 @@ class Values:
         return f"${len(self.all)}" + (f"::{kind}" if kind else "")
 
 
-def sql(layout: Layout, filter: tree.Filter, values: Values) -> str:
+def sql(layout: Layout, filter: tree.Filter, values: Values, vocabulary: Vocabulary) -> str:
     """The condition that holds for rows `p` that fit; true, false or null (which counts as false)."""
-    return _Compiler(layout, values).filter(filter, "p.payload", 0)
+    return _Compiler(layout, values, vocabulary).filter(filter, "p.payload", 0)
 
 
 class _Compiler:
-    def __init__(self, layout: Layout, values: Values) -> None:
+    def __init__(self, layout: Layout, values: Values, vocabulary: Vocabulary) -> None:
         self._layout = layout
         self._values = values
+        self._vocabulary = vocabulary
 
     def filter(self, one: tree.Filter, base: str, depth: int) -> str:
         parts = [self._condition(part, base, depth) for part in one.must]
@@ -63,7 +66,11 @@ class _Compiler:
             case tree.HasId():
                 return f"(p.id = ANY({self._values.bind(list(one.ids), 'text[]')}))"
             case tree.HasWords():
-                return self._words(one.words)
+                return self._words(words.of_query(one.text, self._vocabulary.language))
+            case tree.HasPhrase():
+                return self._phrase(one.text)
+            case tree.HasPrefix():
+                return self._beginning(self._vocabulary.prefixes[one.word])
             case tree.Times():
                 return self._times(one, base)
             case tree.ValuesCount():
@@ -111,12 +118,31 @@ class _Compiler:
                  if (bound := getattr(bounds, name)) is not None]  # fmt: skip
         return "(" + " AND ".join(given) + ")"
 
-    def _words(self, words: Sequence[str]) -> str:
-        keys = [lexicon.key(word) for word in words]
-        terms = self._values.bind([lexicon.number(key) for key in keys], "int[]")
+    def _words(self, asked: Sequence[str]) -> str:
+        keys = [lexicon.key(word) for word in asked]
         # The array finds, by 32 bits of each word; the weights are sure, by 48.
         sure = " AND ".join(f"position({self._values.bind(key, 'bytea')} IN l.weights) > 0" for key in keys)
-        return f"(p.n IN (SELECT l.n FROM {self._layout['lexical']} l WHERE l.terms @> {terms} AND {sure}))"
+        return self._lexical(f"l.terms @> {self._terms(keys)} AND {sure}")
+
+    def _phrase(self, text: str) -> str:
+        language = self._vocabulary.language
+        keys = [lexicon.key(word) for word in words.of_query(text, language)]
+        sequence = self._values.bind(lexicon.sequence(words.in_order(text, language)), "bytea")
+        return self._lexical(f"l.terms @> {self._terms(keys)} AND position({sequence} IN l.sequence) > 0")
+
+    def _beginning(self, found: Expansion) -> str:
+        held = f"l.terms && {self._values.bind(list(found.terms), 'int[]')}"
+        if not found.unsure:
+            return self._lexical(held)
+        keys = self._values.bind(list(found.unsure), "bytea[]")
+        sure = f"EXISTS (SELECT FROM unnest({keys}) AS k (key) WHERE position(k.key IN l.weights) > 0)"
+        return self._lexical(f"({held} OR (l.terms && {self._terms(found.unsure)} AND {sure}))")
+
+    def _terms(self, keys: Sequence[bytes]) -> str:
+        return self._values.bind([lexicon.number(key) for key in keys], "int[]")
+
+    def _lexical(self, condition: str) -> str:
+        return f"(p.n IN (SELECT l.n FROM {self._layout['lexical']} l WHERE {condition}))"
 
 
 def _values(key: Path) -> str:

@@ -15,6 +15,7 @@ from services.vector.stores.database.connections import Session
 from services.vector.stores.points import conditions
 from services.vector.stores.points.conditions import Values
 from services.vector.stores.points.layout import Layout
+from services.vector.stores.points.terms import vocabulary
 from services.vector.stores.points.writing import Sums, delete_rest
 
 
@@ -50,9 +51,19 @@ async def delete(
     layout, values = Layout(collection.id), Values()
     condition = f"p.id = ANY({values.bind(list(ids), 'text[]')})"
     if only is not None:
-        condition += f" AND {conditions.sql(layout, only, values)}"
+        known = await vocabulary.needed(session, collection, only)
+        condition += f" AND {conditions.sql(layout, only, values, known)}"
     rows = await session.fetch(f"DELETE FROM {layout['point']} p WHERE {condition} RETURNING p.n, p.id", *values.all)
     await delete_rest(session, collection, rows, sums)
+
+
+async def fitting(session: Session, collection: Collection, ids: Sequence[str], only: Filter) -> set[str]:
+    """Those of these ids whose points fit `only`."""
+    layout, values = Layout(collection.id), Values()
+    known = await vocabulary.needed(session, collection, only)
+    condition = f"p.id = ANY({values.bind(list(ids), 'text[]')}) AND {conditions.sql(layout, only, values, known)}"
+    rows = await session.fetch(f"SELECT p.id FROM {layout['point']} p WHERE {condition}", *values.all)
+    return {row["id"] for row in rows}
 
 
 async def set_payload(

@@ -3,7 +3,7 @@
     point    what a point is: id, chunk, payload
     delta    vectors that are in no index yet; scanned exactly
     vector   vectors under the HNSW index
-    lexical  the words of a point, with how often each occurs
+    lexical  the words of a point, with how often each occurs and how they follow each other
     term     in how many points a word occurs
     head     one row: the number of the last change, and the sums that BM25 and GetCollection need
     change   what happened, numbered without gaps
@@ -16,13 +16,10 @@ than into a plain table.
 from dataclasses import dataclass
 from typing import Final
 
-from services.vector.model import Collection, Distance, Storage
+from services.vector.model import Collection, Distance
 
 OPERATORS: Final[dict[Distance, str]] = {"cosine": "<=>", "inner_product": "<#>", "l2": "<->"}
 _CLASSES: Final[dict[Distance, str]] = {"cosine": "cosine_ops", "inner_product": "ip_ops", "l2": "l2_ops"}
-INDEX_LIMIT: Final[dict[Storage, int]] = {"halfvec": 4000, "vector": 2000}
-"""Dimensions that pgvector can index by storage type."""
-
 SCHEMA: Final = "points"
 _TABLES: Final = ("point", "delta", "vector", "lexical", "term", "head", "change")
 
@@ -40,17 +37,12 @@ class Layout:
         return f"{SCHEMA}.c{self.id}_{table}"
 
 
-def indexed(collection: Collection) -> bool:
-    """Whether pgvector can index vectors of this dimension; if not, every search is exact."""
-    return collection.dimension <= INDEX_LIMIT[collection.storage]
-
-
 def create(collection: Collection, app: str) -> str:
     """DDL for the tables of a new collection, to be run by the owner; `app` gets its rights."""
     t = Layout(collection.id)
     numbers = f"{collection.storage}({collection.dimension})"
     # A row that is kept in line must fit into a page.
-    place = "PLAIN" if indexed(collection) else "EXTERNAL"
+    place = "PLAIN" if collection.indexed else "EXTERNAL"
     tables = ", ".join(t[table] for table in _TABLES)
     return f"""
         CREATE SEQUENCE {t["n"]};
@@ -78,7 +70,9 @@ def create(collection: Collection, app: str) -> str:
             n       bigint PRIMARY KEY,
             length  int NOT NULL,
             terms   int[] NOT NULL,
-            weights bytea NOT NULL
+            weights bytea NOT NULL,
+            -- NULL where an older version wrote the row: brought up by maintenance.
+            sequence bytea
         ) WITH (toast_tuple_target = 8160);
         -- What waits to be merged into the index is read whole by every search: keep it short.
         CREATE INDEX ON {t["lexical"]} USING gin (terms) WITH (gin_pending_list_limit = 1024);
@@ -87,15 +81,24 @@ def create(collection: Collection, app: str) -> str:
             word   text COLLATE "C" NOT NULL,
             points int NOT NULL
         ) WITH (fillfactor = 70);
+        -- For beginnings of words.
+        CREATE INDEX ON {t["term"]} (word);
         CREATE TABLE {t["head"]} (
             only_one  boolean PRIMARY KEY DEFAULT true CHECK (only_one),
             seq       bigint NOT NULL DEFAULT 0,
             points    bigint NOT NULL DEFAULT 0,
             documents bigint NOT NULL DEFAULT 0,
-            words     bigint NOT NULL DEFAULT 0
+            words     bigint NOT NULL DEFAULT 0,
+            forgotten bigint NOT NULL DEFAULT 0,
+            compacted bigint NOT NULL DEFAULT 0
         ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 500);
         INSERT INTO {t["head"]} DEFAULT VALUES;
-        CREATE TABLE {t["change"]} (seq bigint PRIMARY KEY, id text COLLATE "C" NOT NULL, deleted boolean NOT NULL);
+        CREATE TABLE {t["change"]} (
+            seq     bigint PRIMARY KEY,
+            id      text COLLATE "C" NOT NULL,
+            deleted boolean NOT NULL,
+            at      timestamptz NOT NULL DEFAULT now()
+        );
         GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO "{app}";
         GRANT USAGE ON SEQUENCE {t["n"]} TO "{app}";
     """

@@ -1,30 +1,31 @@
-"""Finding points: the nearest by vector, the best by BM25, and both fused by reciprocal rank (Cormack et al. 2009).
+"""Finding points: the nearest by vector, the best by BM25, and both fused.
 
 Each search is one statement. One with a filter is preceded by another that finds out whether few points fit (arms.py).
 """
 # ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
 
+import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from services.vector.filters.tree import Filter
-from services.vector.model import Collection, Distance, ScoredPoint, Vector
+from services.vector.model import Collection, Parts, ScoredPoint, Vector
 from services.vector.stores.database.connections import Record, Session
 from services.vector.stores.points import arms, conditions, lexicon, selecting
 from services.vector.stores.points.arms import Narrowed, Route
 from services.vector.stores.points.conditions import Values
+from services.vector.stores.points.fusing import SCORES, USUAL, Fusion, fused
 from services.vector.stores.points.layout import Layout
+from services.vector.stores.points.terms import vocabulary
+from services.vector.stores.points.terms.vocabulary import Vocabulary
 from services.vector.stores.points.writing import COLUMNS, point
+from services.vector.text.words import MAX_QUERY_WORDS
 
 FEW: Final = 10_000
 """As many points are compared one by one without an index: a few milliseconds."""
-RRF: Final = 60
-"""Constant of the fusion: how much the first ranks stand out."""
-_DEPTH: Final = 50
-"""Each arm of a hybrid search looks at least this deep."""
-
-_SCORES: Final[dict[Distance, str]] = {"cosine": "1 - distance", "inner_product": "- distance", "l2": "- distance"}
+_DEPTHS: Final = (128, 1024)
+"""Each arm of a hybrid search looks so deep. The same for many pages, so that they come from the same ranks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,13 @@ class Want:
     """Points with a lower score are left out."""
     with_vector: bool = False
     with_payload: bool = True
+    prefixes: Sequence[str] = ()
+    """Beginnings of words, which the filter asks for as well: the words that begin so are scored too."""
+    complete: bool = False
+    """Whether the lexical arm has to find every point that fits, with or without `terms`."""
+    fusion: Fusion = USUAL
+    explain: bool = False
+    """Whether each point comes with its ranks and parts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +63,8 @@ class Plan:
     """How many points fit the filter, counted to FEW + 1; None: no filter."""
     repeated: bool = False
     """Whether the index brought too few, so that every vector was compared."""
+    stages: Sequence[tuple[str, float]] = ()
+    """Seconds each step took."""
 
 
 async def find(session: Session, collection: Collection, want: Want) -> tuple[list[ScoredPoint], Plan]:
@@ -62,52 +72,97 @@ async def find(session: Session, collection: Collection, want: Want) -> tuple[li
 
     Never fewer than there are: where an index scan with a filter ends too early, the search is done again, exactly.
     """
-    plan = await _plan(session, collection, want)
-    values = Values()
-    rows = await session.fetch(_text(collection, want, plan, values), *values.all)
-    if plan.route == "index" and want.filter is not None and want.vector is not None and len(rows) < want.k:
-        plan = Plan("exact", plan.fitting, repeated=True)
-        values = Values()
-        rows = await session.fetch(_text(collection, want, plan, values), *values.all)
-    return _scored(rows, want.with_payload), plan
+    began = time.perf_counter()
+    known = await vocabulary.needed(session, collection, want.filter)
+    if want.prefixes:
+        want = replace(want, terms=scored_terms(want, known))
+    route, fitting = await _route(session, collection, want, known)
+    probed = time.perf_counter()
+    rows = await _rows(session, collection, want, route, known)
+    stages = [("search", time.perf_counter() - probed)]
+    if want.filter is not None:
+        stages.insert(0, ("probe", probed - began))
+    repeated = route == "index" and want.filter is not None and want.vector is not None and len(rows) < want.k
+    if repeated:
+        route, began = "exact", time.perf_counter()
+        rows = await _rows(session, collection, want, route, known)
+        stages.append(("repeat", time.perf_counter() - began))
+    return _scored(rows, want), Plan(route, fitting, repeated, stages)
 
 
-async def _plan(session: Session, collection: Collection, want: Want) -> Plan:
+def scored_terms(want: Want, known: Vocabulary) -> list[str]:
+    """The words to be scored: those of the question, then the most common of those that begin as its prefixes do."""
+    more = (word for prefix in want.prefixes if prefix in known.prefixes for word in known.prefixes[prefix].words)
+    return list(dict.fromkeys([*(want.terms or ()), *more]))[:MAX_QUERY_WORDS]
+
+
+async def _route(session: Session, collection: Collection, want: Want, known: Vocabulary) -> tuple[Route, int | None]:
     if want.filter is None:
-        return Plan("exact" if want.exact else "index")
-    fitting = await selecting.count(session, collection, want.filter, FEW + 1)
-    return Plan("exact" if want.exact or fitting <= FEW else "index", fitting)
+        return ("exact" if want.exact else "index"), None
+    fitting = await selecting.count(session, collection, want.filter, FEW + 1, known)
+    return ("exact" if want.exact or fitting <= FEW else "index"), fitting
 
 
-def _text(collection: Collection, want: Want, plan: Plan, values: Values) -> str:
-    """The statement; its values are added to `values`."""
-    layout = Layout(collection.id)
-    narrowed = Narrowed(
-        layout,
-        conditions.sql(layout, want.filter, values) if want.filter is not None else "",
-        first=plan.route == "exact",
-    )
-    deepest = want.k + want.offset
-    hybrid = want.vector is not None and want.terms is not None
-    depth = _step(max(deepest, _DEPTH) if hybrid else deepest)
+async def _rows(
+    session: Session, collection: Collection, want: Want, route: Route, known: Vocabulary
+) -> Sequence[Record]:
+    text, values = statement(collection, want, route, known)
+    return await session.fetch(text, *values)
+
+
+def statement(collection: Collection, want: Want, route: Route, known: Vocabulary) -> tuple[str, list[object]]:
+    """The SQL of a search by this route, and its values."""
+    values = Values()
+    narrowed = narrowing(collection, want, route, known, values)
+    depth = depth_of(want)
     ctes = []
     if want.vector is not None:
-        ctes.append(arms.near(collection, values.bind(want.vector), depth, plan.route, want.ef, narrowed))
+        ctes.append(arms.near(collection, values.bind(want.vector), depth, route, want.ef, narrowed))
     if want.terms is not None:
-        keys, terms = _keys(want.terms)
-        ctes.append(arms.matching(collection, values.bind(keys), values.bind(terms), depth, narrowed))
+        ctes.append(lexical_arm(collection, want, narrowed, values))
     ctes.append(_best(collection, want, depth, values))
     least = "" if want.threshold is None else f"WHERE score >= {values.bind(want.threshold, 'float8')}"
-    return f"""
+    parts = ", dense_rank, lexical_rank, dense_part, lexical_part" if want.explain and _hybrid(want) else ""
+    text = f"""
         WITH {narrowed.ctes()} {", ".join(ctes)}
-        SELECT score, dense, lexical, {_columns(collection, want.with_vector)}
-        FROM best JOIN {layout["point"]} p USING (n) {least} ORDER BY score DESC, p.id
+        SELECT score, dense, lexical{parts}, {_columns(collection, want.with_vector)}
+        FROM best JOIN {Layout(collection.id)["point"]} p USING (n) {least} ORDER BY score DESC, p.id
     """
+    return text, values.all
+
+
+def narrowing(collection: Collection, want: Want, route: Route, known: Vocabulary, values: Values) -> Narrowed:
+    """How the statement applies the filter."""
+    layout = Layout(collection.id)
+    condition = conditions.sql(layout, want.filter, values, known) if want.filter is not None else ""
+    return Narrowed(layout, condition, first=route == "exact")
+
+
+def lexical_arm(collection: Collection, want: Want, narrowed: Narrowed, values: Values) -> str:
+    """The CTEs of the lexical arm."""
+    keys = [lexicon.key(term) for term in want.terms or ()]
+    bound = values.bind(keys), values.bind([lexicon.number(key) for key in keys])
+    return arms.matching(collection, *bound, depth_of(want), narrowed, complete=want.complete)
+
+
+def depth_of(want: Want) -> int:
+    """How many of its best each arm has to bring.
+
+    One of a few numbers, so that there are few different texts, and each is prepared once.
+    """
+    deepest = want.k + want.offset
+    if not _hybrid(want):
+        return 1 << max(4, (deepest - 1).bit_length())
+    return next((depth for depth in _DEPTHS if deepest <= depth), 1 << (deepest - 1).bit_length())
+
+
+def _hybrid(want: Want) -> bool:
+    return want.vector is not None and want.terms is not None
 
 
 def _best(collection: Collection, want: Want, depth: int, values: Values) -> str:
     """CTE `best` (n, score, dense, lexical) from `near`, from `matching`, or from both."""
-    score = _SCORES[collection.distance]
+    score = SCORES[collection.distance]
     page = f"LIMIT {values.bind(want.k)} OFFSET {values.bind(want.offset)}"
     if want.terms is None:
         return f"""
@@ -117,12 +172,7 @@ def _best(collection: Collection, want: Want, depth: int, values: Values) -> str
         return f"""
             best AS (SELECT n, score, NULL::float8 AS dense, score AS lexical FROM matching
                      ORDER BY score DESC, n {page})"""
-    return f"""
-        d AS (SELECT n, {score} AS dense, row_number() OVER (ORDER BY distance, n) AS rank FROM near),
-        l AS (SELECT n, score AS lexical, row_number() OVER (ORDER BY score DESC, n) AS rank
-              FROM matching ORDER BY score DESC, n LIMIT {depth}),
-        best AS (SELECT n, coalesce(1.0::float8 / ({RRF} + d.rank), 0) + coalesce(1.0::float8 / ({RRF} + l.rank), 0)
-                 AS score, d.dense, l.lexical FROM d FULL JOIN l USING (n) ORDER BY score DESC, n {page})"""
+    return fused(collection.distance, want.fusion, depth, page, values)
 
 
 def _columns(collection: Collection, with_vector: bool) -> str:
@@ -135,23 +185,20 @@ def _columns(collection: Collection, with_vector: bool) -> str:
     )
 
 
-def _keys(terms: Sequence[str]) -> tuple[list[bytes], list[int]]:
-    keys = [lexicon.key(term) for term in terms]
-    return keys, [lexicon.number(key) for key in keys]
-
-
-def _step(k: int) -> int:
-    """`k` rounded up to a power of two, so that there are few different texts, and each is prepared once."""
-    return 1 << max(4, (k - 1).bit_length())
-
-
-def _scored(rows: Sequence[Record], with_payload: bool) -> list[ScoredPoint]:
+def _scored(rows: Sequence[Record], want: Want) -> list[ScoredPoint]:
     return [
         ScoredPoint(
-            point=point(row, with_payload=with_payload),
+            point=point(row, with_payload=want.with_payload),
             score=row["score"],
             dense_score=row["dense"],
             lexical_score=row["lexical"],
+            parts=_parts(row, want, place) if want.explain else None,
         )
-        for row in rows
+        for place, row in enumerate(rows, want.offset + 1)
     ]
+
+
+def _parts(row: Record, want: Want, place: int) -> Parts:
+    if _hybrid(want):
+        return Parts(row["dense_rank"], row["lexical_rank"], row["dense_part"], row["lexical_part"])
+    return Parts(place, None) if want.terms is None else Parts(None, place)

@@ -11,6 +11,8 @@ from services.vector.stores.database.connections import Session
 from services.vector.stores.points import conditions
 from services.vector.stores.points.conditions import Values
 from services.vector.stores.points.layout import Layout
+from services.vector.stores.points.terms import vocabulary
+from services.vector.stores.points.terms.vocabulary import Vocabulary
 
 SURE: Final = 10_000
 """Up to so many points an estimate is a count."""
@@ -30,10 +32,16 @@ async def count_all(session: Session, collection: Collection) -> int:
     return found
 
 
-async def count(session: Session, collection: Collection, filter: Filter, most: int | None = None) -> int:
-    """How many points fit the filter, counted to `most`."""
+async def count(
+    session: Session,
+    collection: Collection,
+    filter: Filter,
+    most: int | None = None,
+    known: Vocabulary | None = None,
+) -> int:
+    """How many points fit the filter, counted to `most`. `known`: what the caller has looked up for it already."""
     layout, values = Layout(collection.id), Values()
-    condition = conditions.sql(layout, filter, values)
+    condition = conditions.sql(layout, filter, values, known or await vocabulary.needed(session, collection, filter))
     limit = "" if most is None else f"LIMIT {values.bind(most)}"
     found: int = await session.value(
         f"SELECT count(*) FROM (SELECT FROM {layout['point']} p WHERE {condition} {limit}) f", *values.all
@@ -48,7 +56,7 @@ async def estimate(session: Session, collection: Collection, filter: Filter) -> 
         return found
     layout, values = Layout(collection.id), Values()
     points = max(1, await count_all(session, collection))
-    condition = conditions.sql(layout, filter, values)
+    condition = conditions.sql(layout, filter, values, await vocabulary.needed(session, collection, filter))
     share = values.bind(min(100.0, 100.0 * _SAMPLE / points), "float8")
     row = await session.row(
         f"SELECT count(*) AS seen, count(*) FILTER (WHERE {condition}) AS fitting"
@@ -71,7 +79,8 @@ async def places(
 ) -> list[Place]:
     """Places of points that fit, behind `after`, in the order of the field and then of ids, or of ids alone."""
     layout, values = Layout(collection.id), Values()
-    held = ["true" if filter is None else conditions.sql(layout, filter, values)]
+    known = await vocabulary.needed(session, collection, filter)
+    held = ["true" if filter is None else conditions.sql(layout, filter, values, known)]
     value, descending = "NULL::jsonb", ""
     if order is not None:
         value = f"coalesce(p.payload #> {values.bind(list(order.key), 'text[]')}, 'null'::jsonb)"

@@ -20,7 +20,7 @@ _COPIED: Final = {
         *("page", "payload"),
     ),
     "delta": ("n", "embedding"),
-    "lexical": ("n", "length", "terms", "weights"),
+    "lexical": ("n", "length", "terms", "weights", "sequence"),
 }
 COLUMNS = (
     "p.n, p.id, p.document, p.title, p.passage, p.position, p.heading_path, p.start_offset, p.end_offset,"
@@ -190,7 +190,8 @@ def _rows(numbers: Sequence[int], writes: Sequence[Write], sums: Sums) -> dict[s
     for n, write in zip(numbers, writes, strict=True):
         rows["point"].append((n, *_row(write.point)))
         rows["delta"].append((n, write.vector))
-        rows["lexical"].append((n, write.words.length, *lexicon.pack(write.words.counts)))
+        lexical = (n, write.words.length, *lexicon.pack(write.words.counts), lexicon.sequence(write.words.order))
+        rows["lexical"].append(lexical)
         words.update(write.words.counts.keys())
         sums.words += write.words.length
         sums.upserted.append(write.point.id)

@@ -5,10 +5,10 @@ import random
 
 from services.graph.model import Evidence, NewEntity, NewRelation
 from services.graph.store import GraphStore
-from tests.integration.graph.test_writing import dump
 from tests.stacks import Stores
 from tests.support import graph
 from tests.support.followed import Followed
+from tests.support.graph_dump import dump
 
 WRITERS = 16
 ROUNDS = 2

@@ -2,8 +2,8 @@
 
 from services.graph.model import Evidence, NewEntity, NewRelation, RelationKey
 from services.graph.store import GraphStore
-from tests.integration.graph.test_writing import dump
 from tests.support.followed import Followed
+from tests.support.graph_dump import dump
 
 ADA = "Ada\nAda Lovelace met Charles Babbage in London. London was foggy."
 BABBAGE = "Charles\nCharles Babbage was born in London."

@@ -8,8 +8,8 @@ import pytest
 from services.graph.model import Evidence, Merge, NewEntity, NewRelation, RelationKey
 from services.graph.store import GraphStore
 from services.runtime.errors import AlreadyMerged, EntityNotFound, MergedSince, MergeNotFound
-from tests.integration.graph.test_writing import dump
 from tests.support.followed import Followed
+from tests.support.graph_dump import dump
 
 A = "\nThen Ada Lovelace met Grace Hopper in New York."
 B = "\nThey say that NYC is large. They say that NYC and Boston are far apart."

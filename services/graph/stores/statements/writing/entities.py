@@ -9,7 +9,7 @@ from services.graph.knowledge import fields as of_fields
 from services.graph.knowledge.said import form
 from services.graph.stores.bolt import Transaction
 from services.graph.stores.place import Place
-from services.graph.stores.statements.writing import given
+from services.graph.stores.statements.writing import given, kinds
 from services.graph.stores.statements.writing.groups import Groups
 
 TOUCHED: Final = (
@@ -115,6 +115,8 @@ async def put(transaction: Transaction, rows: Sequence[Mapping[str, Any]], *, ba
     """Entities with all their properties; see `row`. `bare`: they are new, and nothing is said of them by hand."""
     if rows:
         await transaction.run(CREATE if bare else PUT, rows=sorted(rows, key=lambda row: str(row["uid"])))
+    if not bare:
+        await kinds.label(transaction, rows)
 
 
 async def count(transaction: Transaction, standing: Mapping[str, Standing]) -> None:

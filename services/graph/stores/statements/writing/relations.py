@@ -9,7 +9,7 @@ from services.graph.knowledge import fields as of_fields
 from services.graph.model import MENTIONED_WITH, RelationKey
 from services.graph.stores.bolt import Transaction
 from services.graph.stores.place import Place
-from services.graph.stores.statements.writing import given
+from services.graph.stores.statements.writing import given, kinds
 from services.graph.stores.statements.writing.groups import Groups
 
 STANDING: Final = "MATCH ()-[r:RELATES]->() WHERE r.uid IN $uids RETURN r.uid AS uid, r.weight AS weight"
@@ -63,6 +63,7 @@ async def review(
         await transaction.run(REPLACE, uids=sorted(changed), all=changed)
     new = {uid: all_ for uid, all_ in wanted.items() if uid not in standing}
     await _create(transaction, place, graph, {uid: (by_uid[uid].source, by_uid[uid].target) for uid in new}, new)
+    await kinds.relate(transaction, place, graph, by_uid, standing, wanted)
     return len(new)
 
 
