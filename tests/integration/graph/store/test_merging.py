@@ -77,7 +77,7 @@ async def test_a_merged_entity_that_nothing_mentions_comes_back_merged(store: Gr
     assert await store.entities(tenant, ["docs"], ["new york", "nyc"]) == []
     await followed.change({"b": B})
     found = await store.entities(tenant, ["docs"], ["new york", "nyc"])
-    assert [(one.key, one.name, list(one.aliases)) for one in found] == [("new york", "NYC", [])]
+    assert [(one.key, one.name, list(one.aliases)) for one in found] == [("new york", "NYC", ["NYC"])]
     await followed.change({"a": A})
     found = await store.entities(tenant, ["docs"], ["new york", "nyc"])
     assert [(one.key, one.name, list(one.aliases)) for one in found] == [("new york", "New York", ["NYC"])]

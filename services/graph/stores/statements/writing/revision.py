@@ -70,14 +70,15 @@ async def revise(transaction: Transaction, place: Place, graph: str, change: Cha
     links = _Links(place, graph, change)
     reviewed = {place.inside(graph, key): key for key in change.entities}
     standing = await entities.touched(transaction, links.touched | reviewed.keys())
-    # Names that are merged now mean no entity of their own, whatever is said of them.
-    live = {key for key in change.entities if change.after.root(key) == key}
     skip = len(place.inside(graph))
     after = {uid: standing.get(uid, Standing()) for uid in sorted(links.touched | reviewed.keys())}
     doubtful = links.count(after)
+    looked_at = set(change.entities)
     # One that comes back brings what was merged into it; one without any mention is called what it was given.
-    live |= {uid[skip:] for uid in links.touched - standing.keys() if len(change.after.members(uid[skip:])) > 1}
-    live |= {uid[skip:] for uid in links.touched if after[uid].mentions <= 0 and after[uid].manual}
+    looked_at |= {uid[skip:] for uid in links.touched - standing.keys() if len(change.after.members(uid[skip:])) > 1}
+    looked_at |= {uid[skip:] for uid in links.touched if after[uid].mentions <= 0 and after[uid].manual}
+    # Names that are merged now mean no entity of their own, whatever is said of them.
+    live = {key for key in looked_at if change.after.root(key) == key}
     views = await entities.views(transaction, place, graph, change.after, live)
     rows: list[Mapping[str, Any]] = []
     bare: list[Mapping[str, Any]] = []
