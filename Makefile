@@ -24,10 +24,10 @@ endef
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fmt stubs lock bench clean
+.PHONY: help run demo test check fmt stubs lock bench chaos-vector clean
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
 run: ## Start the whole suite and keep it running; Ctrl-C stops it. GRAPH=neo4j: with Neo4j as graph store.
 	$(call INSTALL,runtime)
@@ -72,6 +72,10 @@ lock: ## Lock the newest dependencies that requirements/*.in allow.
 bench: ## Run a benchmark: make bench NAME=relay ARGS="--json file".
 	$(call INSTALL,dev)
 	@exec $(RUN) -m bench $(NAME) $(ARGS)
+
+chaos-vector: ## Kill parts of the vector service under write load: make chaos-vector N=1000 SEED=7.
+	$(call INSTALL,dev)
+	@exec $(RUN) -m tests.fault.vector $(if $(N),--rounds $(N)) $(if $(SEED),--seed $(SEED))
 
 clean: ## Remove what was generated and installed; the data in .pergola/ stay.
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -24,7 +24,7 @@ def main(arguments: Sequence[str]) -> int:
     options = parser.parse_args(arguments)
     if options.rounds < 1 or options.seconds <= 0:
         parser.error("--rounds and --seconds must be above 0")
-    measure: Callable[[int, float], Result] = importlib.import_module(f"bench.{options.name}").measure
+    measure: Callable[[int, float], Result] = importlib.import_module(f"bench.{options.name.replace('-', '_')}").measure
     try:
         result = measure(options.rounds, options.seconds)
     except BenchmarkError as error:
@@ -41,4 +41,5 @@ def names() -> list[str]:
     folder = Path(__file__).resolve().parents[1]
     sources = [*folder.glob("[!_]*.py"), *folder.glob("[!_]*/__init__.py")]
     found = [path for path in sources if "\ndef measure(" in path.read_text("utf-8")]
-    return sorted(path.parent.name if path.stem == "__init__" else path.stem for path in found)
+    stems = (path.parent.name if path.stem == "__init__" else path.stem for path in found)
+    return sorted(stem.replace("_", "-") for stem in stems)

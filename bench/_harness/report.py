@@ -21,12 +21,16 @@ def show(result: Result) -> None:
     for one in result.series:
         rounds = len(one.values)
         print(
-            f"  {one.contender:<24} {one.quantity:<26} {one.median:>10.1f} {one.unit:<14} "
+            f"  {one.contender:<24} {one.quantity:<26} {one.median:>10.2f} {one.unit:<14} "
             f"(±{one.spread:.0%} over {rounds} rounds)"
         )
+    for bar in result.bars:
+        wanted = f"at {'most' if bar.at_most else 'least'} {bar.wanted:.2f}x"
+        print(f"bar: {bar.what}: {bar.ratio:.2f}x, wanted {wanted}: {'reached' if bar.reached else 'NOT reached'}")
     for note in result.notes:
         print(f"note: {note}")
-    print(f"RESULT {result.name} {result.ratio:.1f}x {result.what}", flush=True)
+    ratio = f"{result.ratio:.1f}" if result.ratio >= 10 else f"{result.ratio:.2f}"
+    print(f"RESULT {result.name} {ratio}x {result.what}", flush=True)
 
 
 def write(result: Result, path: Path) -> None:
@@ -40,6 +44,7 @@ def write(result: Result, path: Path) -> None:
         "versions": result.versions,
         "settings": result.settings,
         "series": [_series(one) for one in result.series],
+        "bars": [{**dataclasses.asdict(bar), "reached": bar.reached} for bar in result.bars],
         "notes": list(result.notes),
     }
     path.write_text(json.dumps(content, indent=1) + "\n")

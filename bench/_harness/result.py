@@ -27,6 +27,21 @@ class Series:
 
 
 @dataclass(frozen=True)
+class Bar:
+    """A ratio that was wanted, and what was measured."""
+
+    what: str
+    ratio: float
+    wanted: float
+    at_most: bool = False
+    """Whether less is better."""
+
+    @property
+    def reached(self) -> bool:
+        return self.ratio <= self.wanted if self.at_most else self.ratio >= self.wanted
+
+
+@dataclass(frozen=True)
 class Result:
     """A benchmark's outcome. The ratio is what counts: numbers of one machine say nothing about another."""
 
@@ -38,5 +53,6 @@ class Result:
     settings: dict[str, Any]
     """How it was measured."""
     versions: dict[str, str] = field(default_factory=dict)
+    bars: Sequence[Bar] = ()
     notes: Sequence[str] = ()
     """What a reader must know to read the numbers right."""

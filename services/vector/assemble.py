@@ -15,7 +15,7 @@ from pergola.vector.v1 import (
     job_pb2_grpc,
     point_pb2_grpc,
 )
-from services.providers.embedding.minilm import MiniLM
+from services.providers.embedding.minilm import NAME, NAMES, MiniLM
 from services.providers.embedding.model import EmbeddingModel
 from services.providers.embedding.openai_endpoint import OpenAIEndpoint
 from services.providers.embedding.registry import EmbeddingModels
@@ -40,16 +40,21 @@ from services.vector.ingestion.documents import Documents
 from services.vector.ingestion.files import Files
 from services.vector.ingestion.ingest import Ingestion
 from services.vector.ingestion.uploads import Uploads
+from services.vector.ingestion.waiting import Waiting
 from services.vector.ingestion.worker import Rules, Worker
 from services.vector.jobs import Jobs
 from services.vector.maintenance import Maintenance
 from services.vector.meters import Meters
+from services.vector.model import Chunking
+from services.vector.nearest import Nearest
 from services.vector.parsing.model import Limits
 from services.vector.parsing.pool import ParserPool
 from services.vector.peers.cache import EmbeddingCache
 from services.vector.points.edits import Edits
 from services.vector.points.explaining import Explaining
+from services.vector.points.importing import Imports
 from services.vector.points.scroll import Scroll
+from services.vector.retention import Retention
 from services.vector.search import Search
 from services.vector.settings import VectorSettings
 from services.vector.stores.database.connections import Database
@@ -90,9 +95,15 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
         collections = Collections(database, hints, catalogue, models, settings.vector_storage)
         documents = Documents(database, hints, collections, settings.job_retention_days)
         uploads = Uploads(database, hints, most_bytes=settings.max_upload_bytes, keep_days=settings.job_retention_days)
-        jobs = Jobs(database, hints, poll=settings.poll_seconds, heartbeat=settings.heartbeat_seconds)
+        jobs = Jobs(
+            database,
+            hints,
+            poll=settings.poll_seconds,
+            heartbeat=settings.heartbeat_seconds,
+            keep_days=settings.job_retention_days,
+        )
         feed = Feed(database, hints, catalogue, poll=settings.poll_seconds, heartbeat=settings.heartbeat_seconds)
-        search = Search(database, catalogue, embedder)
+        search = Search(database, catalogue, embedder, Nearest(database, settings.postgres_queries))
         edits = Edits(database, hints, catalogue, embedder)
 
         # One file at a time a worker. Closed after the workers have ended, which stops what they parse.
@@ -107,8 +118,7 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
             embedder,
             Files(database, pool, limits),
             meters,
-            chunk_tokens=settings.chunk_tokens,
-            overlap_tokens=settings.chunk_overlap_tokens,
+            Chunking(mode=settings.chunk_mode, tokens=settings.chunk_tokens, overlap=settings.chunk_overlap_tokens),
         )
 
         # Ended before the database is closed, so that workers can give their jobs back.
@@ -116,7 +126,12 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
         stack.push_async_callback(_ended, tasks)
         tasks.append(runtime.spawn(hints.run_listener(), "listener"))
         tasks.append(runtime.spawn(hints.run_sender(), "hints"))
-        tasks.append(runtime.spawn(Maintenance(database, hints, settings.delta_rows).run(), "maintenance"))
+        retention = Retention(
+            database, keep_days=settings.feed_retention_days, consumer_days=settings.feed_consumer_days
+        )
+        tasks.append(runtime.spawn(Maintenance(database, hints, settings.delta_rows, retention).run(), "maintenance"))
+        waiting = Waiting(database, hints, poll=settings.poll_seconds, patience=settings.job_wait_warning_seconds)
+        tasks.append(runtime.spawn(waiting.run(), "waiting jobs"))
         tasks.extend(_workers(settings, runtime, database, hints, ingestion, meters))
 
         yield [
@@ -127,13 +142,19 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
             ),
             Servicer(
                 _PACKAGE + "PointService",
-                PointHandlers(search, Explaining(database, catalogue, search), edits, Scroll(database, catalogue)),
+                PointHandlers(
+                    search,
+                    Explaining(database, catalogue, search),
+                    edits,
+                    Imports(edits),
+                    Scroll(database, catalogue),
+                ),
                 point_pb2_grpc.add_PointServiceServicer_to_server,
                 POINT_POLICIES,
             ),
             Servicer(
                 _PACKAGE + "DocumentService",
-                DocumentHandlers(documents, uploads, StoredDocuments(database, hints)),
+                DocumentHandlers(documents, uploads, StoredDocuments(database, hints, settings.job_retention_days)),
                 document_pb2_grpc.add_DocumentServiceServicer_to_server,
             ),
             Servicer(
@@ -159,10 +180,15 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
 async def _models(settings: VectorSettings) -> EmbeddingModels:
     try:
         threads = settings.embedding_threads or os.cpu_count() or 1
-        built_in = await asyncio.to_thread(MiniLM, settings.models_dir, threads=threads)
+        built_in = {
+            name: await asyncio.to_thread(MiniLM, settings.models_dir, threads=threads, precision=precision)
+            for precision, name in NAMES.items()
+        }
+        # The one that collections get now; the other one is loaded when a collection has it.
+        await asyncio.to_thread(built_in.get(settings.embedding_model, built_in[NAME]).load)
     except (WeightsError, OSError) as error:
         raise SettingsError(f"the built-in embedding model can't be used: {error}") from error
-    models: dict[str, EmbeddingModel] = {built_in.name: built_in}
+    models: dict[str, EmbeddingModel] = dict(built_in)
     if settings.embedding_endpoint_url and settings.embedding_endpoint_model and settings.embedding_endpoint_dimension:
         models[settings.embedding_endpoint_model] = OpenAIEndpoint(
             settings.embedding_endpoint_url,

@@ -10,7 +10,7 @@ import msgspec
 
 from services.providers.embedding.registry import EmbeddingModels
 from services.runtime.errors import CollectionNotFound, DimensionMismatch, LanguageFixed, UnknownLanguage, Violation
-from services.vector.model import Collection, Counts, Distance, Storage
+from services.vector.model import ChunkMode, Collection, Counts, Distance, Storage
 from services.vector.stores import collections as store
 from services.vector.stores import requests
 from services.vector.stores.database.connections import Database
@@ -35,7 +35,11 @@ class Spec:
     dimension: int | None = None
     distance: Distance = "cosine"
     embedding_model: str = ""
+    storage: Storage | None = None
     graph: bool = False
+    chunk_mode: ChunkMode | None = None
+    chunk_tokens: int | None = None
+    chunk_overlap: int | None = None
     language: str = ""
     """Of the stems by which words are found; empty: none."""
     k1: float = K1
@@ -127,9 +131,12 @@ class Collections:
             "incarnation": uuid4().hex,
             "dimension": spec.dimension or model.dimension,
             "distance": spec.distance,
-            "storage": self._storage,
+            "storage": spec.storage or self._storage,
             "embedding_model": model.name,
             "graph": spec.graph,
+            "chunk_mode": spec.chunk_mode,
+            "chunk_tokens": spec.chunk_tokens,
+            "chunk_overlap": spec.chunk_overlap,
             "language": spec.language,
             "k1": spec.k1,
             "b": spec.b,
@@ -193,4 +200,5 @@ class Collections:
         self._hints.send("catalogue", str(gone.id))
         self._hints.send("change", str(gone.id))
         for job in cancelled:
+            self._hints.send("fence", job)
             self._hints.send("job", job)

@@ -15,8 +15,10 @@ from services.vector.stores.points.writing import Sums
 class StoredDocuments:
     """The tenant's documents."""
 
-    def __init__(self, database: Database, hints: Hints) -> None:
+    def __init__(self, database: Database, hints: Hints, keep_days: int) -> None:
+        """`keep_days`: how long ended jobs, and with them what failed, are kept."""
         self._database = database
+        self._keep_days = keep_days
         self._hints = hints
 
     async def get(self, tenant: str, collection: str, document: str, start: int, limit: int) -> StoredDocument:
@@ -47,7 +49,7 @@ class StoredDocuments:
         async with self._database.transaction(tenant) as session:
             held = await _held(session, collection)
             # The document's row first, as workers do: whoever writes it now waits, and then finds the mark.
-            if not await store.remove(session, held, document):
+            if not await store.remove(session, held, document, self._keep_days):
                 raise _unknown(document)
             sums = Sums(documents=-1)
             await points.delete_of_documents(session, held, [document], sums)

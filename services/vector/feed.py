@@ -8,8 +8,9 @@ from typing import Final
 
 from services.runtime.errors import CollectionNotFound, CursorMismatch
 from services.vector.collections import Catalogue
-from services.vector.model import Change, Collection, Cursor
+from services.vector.model import Change, Collection, Consumer, Cursor
 from services.vector.stores import collections as collection_store
+from services.vector.stores import consumers, waiting
 from services.vector.stores.database.connections import Database
 from services.vector.stores.database.listener import Hints
 from services.vector.stores.points import changes as store
@@ -50,7 +51,11 @@ class Idle:
 
 
 class Feed:
-    """Reads the feeds of collections. The whole feed of a collection is kept as long as the collection is."""
+    """Reads the feeds of collections.
+
+    A feed that was compacted begins anew with what is left. Whoever has begun there needs no deletion that was gone by
+    then, and has that number in the incarnation of its cursors: `<incarnation>.<number>`.
+    """
 
     def __init__(
         self, database: Database, hints: Hints, catalogue: Catalogue, *, poll: float, heartbeat: float
@@ -81,23 +86,31 @@ class Feed:
         collection = await self._present(tenant, name)
         async with self._database.transaction(tenant) as session:
             if after is None:
-                after = await store.acknowledged(session, name, consumer)
+                after = await consumers.acknowledged(session, name, consumer)
             head = await store.head(session, collection)
         place = Cursor(collection.incarnation, 0)
-        if after is not None and after.incarnation == collection.incarnation and after.seq <= head:
+        # A collection made anew, or a database brought back from an older state.
+        foreign = after is not None and (_base(after) != collection.incarnation or after.seq > head)
+        if after is not None and not foreign:
             place = after
-        elif after is not None:
-            # A collection made anew, or a database brought back from an older state.
-            yield Reset(place)
         loop = asyncio.get_running_loop()
         async with self._hints.waiting("change", str(collection.id)) as woken:
             told = loop.time()
             while True:
                 woken.clear()
-                batch = await self._read(collection, place.seq)
-                if batch.changes:
-                    yield batch
-                    place, told = batch.cursor, loop.time()
+                changes, forgotten = await self._read(collection, place.seq)
+                if foreign or forgotten > max(place.seq, _since(place)):
+                    # A consumer that stands at the beginning has nothing to forget.
+                    told_anew = foreign or place.seq > 0
+                    place, foreign = _beginning(collection, forgotten), False
+                    if told_anew:
+                        yield Reset(place)
+                        told = loop.time()
+                        continue
+                if changes:
+                    place = Cursor(place.incarnation, changes[-1].seq)
+                    yield Batch(changes, place)
+                    told = loop.time()
                     continue
                 if loop.time() - told >= self._heartbeat:
                     yield Idle(place)
@@ -114,12 +127,27 @@ class Feed:
         collection = await self._present(tenant, name)
         async with self._database.transaction(tenant) as session:
             head = await store.head(session, collection)
-            if cursor.incarnation != collection.incarnation or cursor.seq > head:
+            if _base(cursor) != collection.incarnation or cursor.seq > head:
                 raise CursorMismatch(
                     "That cursor is not of this collection's feed. Watch the changes anew: a reset comes first."
                 )
-            kept = await store.acknowledge(session, tenant, name, consumer, cursor)
+            kept = await consumers.acknowledge(session, tenant, name, consumer, cursor)
+        async with self._database.transaction(tenant) as session:
+            settled = await waiting.settle(session, tenant, collection.id)
+        for job in settled:
+            self._hints.send("job", job)
         return max(0, head - kept.seq)
+
+    async def consumers(self, tenant: str, name: str, after: str, size: int) -> tuple[Sequence[Consumer], bool]:
+        """Consumers behind the name `after`, and whether there are more.
+
+        Raises CollectionNotFound.
+        """
+        collection = await self._present(tenant, name)
+        async with self._database.transaction(tenant) as session:
+            head = await store.head(session, collection)
+            found = await consumers.page(session, collection, head, after, size + 1)
+        return found[:size], len(found) > size
 
     async def _present(self, tenant: str, name: str) -> Collection:
         """The collection, after making sure that the row is not one of a deleted collection."""
@@ -132,11 +160,26 @@ class Feed:
             return await self._catalogue.get(tenant, name)
         return collection
 
-    async def _read(self, collection: Collection, seq: int) -> Batch:
+    async def _read(self, collection: Collection, seq: int) -> tuple[Sequence[Change], int]:
         try:
             async with self._database.session() as session:
-                changes = await store.after(session, collection, seq, _CHANGES, _BYTES)
+                read = await store.after(session, collection, seq, _CHANGES, _BYTES)
         except CollectionNotFound:
             self._catalogue.forget(collection)
             raise
-        return Batch(changes, Cursor(collection.incarnation, changes[-1].seq if changes else seq))
+        return read.changes, read.forgotten
+
+
+def _base(cursor: Cursor) -> str:
+    """The collection's own incarnation."""
+    return cursor.incarnation.partition(".")[0]
+
+
+def _since(cursor: Cursor) -> int:
+    """Number of the last deletion that was gone when the cursor's reader began; 0: none was."""
+    number = cursor.incarnation.partition(".")[2]
+    return int(number) if number.isdecimal() else 0
+
+
+def _beginning(collection: Collection, forgotten: int) -> Cursor:
+    return Cursor(f"{collection.incarnation}.{forgotten}" if forgotten else collection.incarnation, 0)

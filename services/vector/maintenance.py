@@ -1,4 +1,5 @@
-"""Keeps collections fast and whole: moves new vectors under their index, writes what older versions did not."""
+"""Keeps collections fast, whole and small: moves new vectors under their index, writes what older versions did not,
+drops changes that everybody has read."""
 
 import asyncio
 import logging
@@ -7,11 +8,11 @@ from typing import Final
 
 from services.runtime.errors import CollectionNotFound, PergolaError
 from services.vector.model import Collection
+from services.vector.retention import Retention
 from services.vector.stores import collections
 from services.vector.stores.database.connections import Database
 from services.vector.stores.database.listener import Hints
 from services.vector.stores.points import merging
-from services.vector.stores.points.layout import indexed
 from services.vector.stores.points.terms import filling
 
 log = logging.getLogger(__name__)
@@ -23,8 +24,9 @@ _EVERYTHING_SECONDS: Final = 300.0
 class Maintenance:
     """Looks at collections soon after they change, and at all of them now and then."""
 
-    def __init__(self, database: Database, hints: Hints, delta_rows: int) -> None:
+    def __init__(self, database: Database, hints: Hints, delta_rows: int, retention: Retention) -> None:
         self._database = database
+        self._retention = retention
         self._delta_rows = delta_rows
         self._changed: set[str] = set()
         # Once a collection: what is written from now on is whole.
@@ -46,6 +48,8 @@ class Maintenance:
                 for collection in await collections.all_collections(self._database):
                     if everything or str(collection.id) in changed:
                         await self._tend(collection)
+                    if everything:
+                        await self._shorten(collection)
             except PergolaError as error:
                 log.warning("collections were not tended: %s", error.reason)
             with suppress(TimeoutError):
@@ -55,16 +59,24 @@ class Maintenance:
 
     async def _tend(self, collection: Collection) -> None:
         try:
-            if collection.id not in self._filled:
-                await filling.fill(self._database, collection)
+            if collection.id not in self._filled and await filling.fill(self._database, collection):
                 self._filled.add(collection.id)
-            if indexed(collection) and await merging.waiting(self._database, collection, self._delta_rows):
+            if collection.indexed and await merging.waiting(self._database, collection, self._delta_rows):
                 await merging.merge(self._database, collection)
         except CollectionNotFound:
             pass
         except PergolaError as error:
             # Deleting a collection ends its merge; an outage ends all of them. The next look goes on.
             log.info("a merge was broken off: %s", error.reason, extra={"collection": collection.id})
+
+    async def _shorten(self, collection: Collection) -> None:
+        try:
+            while await self._retention.tend(collection):
+                pass
+        except CollectionNotFound:
+            pass
+        except PergolaError as error:
+            log.info("a feed was not compacted: %s", error.reason, extra={"collection": collection.id})
 
     def _heard(self, key: str) -> None:
         if key:

@@ -12,8 +12,12 @@ Storage = Literal["halfvec", "vector"]
 Mode = Literal["dense", "lexical", "hybrid"]
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 Format = Literal["text", "markdown"]
+ChunkMode = Literal["structure", "sentences", "tokens"]
 
 ENDED: Final[frozenset[JobStatus]] = frozenset({"completed", "failed", "cancelled"})
+
+INDEX_LIMIT: Final[dict[Storage, int]] = {"halfvec": 4000, "vector": 2000}
+"""Dimensions that pgvector can index by storage type."""
 
 Vector = NDArray[np.float32]
 """One vector: `dimension` numbers."""
@@ -36,6 +40,29 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     k1: float
     b: float
     created: datetime
+    chunk_mode: ChunkMode | None = None
+    """None, here and in the next two: as the settings say."""
+    chunk_tokens: int | None = None
+    chunk_overlap: int | None = None
+
+    @property
+    def indexed(self) -> bool:
+        """Whether pgvector can index vectors of this dimension; if not, every search is exact."""
+        return self.dimension <= INDEX_LIMIT[self.storage]
+
+
+class Chunking(msgspec.Struct, frozen=True, kw_only=True):
+    """How documents are cut; lengths in tokens of the embedding model."""
+
+    mode: ChunkMode
+    tokens: int
+    overlap: int
+
+    def of(self, collection: Collection) -> "Chunking":
+        """What holds for a collection, of which these are the defaults."""
+        tokens = self.tokens if collection.chunk_tokens is None else collection.chunk_tokens
+        overlap = min(self.overlap, tokens // 2) if collection.chunk_overlap is None else collection.chunk_overlap
+        return Chunking(mode=collection.chunk_mode or self.mode, tokens=tokens, overlap=overlap)
 
 
 class Counts(msgspec.Struct, frozen=True):
@@ -155,6 +182,10 @@ class Note(msgspec.Struct, frozen=True, kw_only=True):
     reason: str
     message: str
     cursor: int = 0
+    position: int | None = None
+    """Of the document in the job, when it failed."""
+    retried_by: str = ""
+    """Id of the job that tries it again."""
 
 
 class JobState(msgspec.Struct, frozen=True, kw_only=True):
@@ -167,6 +198,8 @@ class JobState(msgspec.Struct, frozen=True, kw_only=True):
     error_message: str | None = None
     started: datetime | None = None
     ended: datetime | None = None
+    waiting_for: tuple[str, ...] = ()
+    """Consumers that have yet to acknowledge the last change; the rest is done."""
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -179,6 +212,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     state: JobState
     failures: tuple[Note, ...] = ()
     warnings: tuple[str, ...] = ()
+    wait_for: tuple[str, ...] = ()
+    retry_of: str = ""
 
 
 class Cursor(msgspec.Struct, frozen=True):
@@ -186,6 +221,17 @@ class Cursor(msgspec.Struct, frozen=True):
 
     incarnation: str
     seq: int
+
+
+class Consumer(msgspec.Struct, frozen=True, kw_only=True):
+    """Who follows a collection, and how far it is."""
+
+    name: str
+    cursor: Cursor
+    lag: int
+    """In changes."""
+    silent: float
+    """Seconds since it last acknowledged something."""
 
 
 class Change(msgspec.Struct, frozen=True):

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from services.vector.collections import Catalogue
 from services.vector.embedding import Embedder
 from services.vector.filters.tree import Filter, HasPhrase, HasPrefix
 from services.vector.model import Collection, Mode, Point, ScoredPoint, Vector
+from services.vector.nearest import MOST, Nearest
 from services.vector.points.leaning import DENSE, Leaning
 from services.vector.stores.database.connections import Database
 from services.vector.stores.points import search as store
@@ -23,7 +25,9 @@ from services.vector.stores.points.fusing import RRF_K, USUAL, Fusion
 from services.vector.text import words
 
 _AT_ONCE: Final = 4
-"""Questions of a batch: no batch takes all of the connections."""
+"""Statements of a batch: no batch takes all of the connections."""
+_FEWEST: Final = 4
+"""Questions of a batch that are worth a statement beside the others."""
 _LARGEST_HALF: Final = 65_504.0
 
 
@@ -76,10 +80,11 @@ class Prepared:
 class Search:
     """Reads points."""
 
-    def __init__(self, database: Database, catalogue: Catalogue, embedder: Embedder) -> None:
+    def __init__(self, database: Database, catalogue: Catalogue, embedder: Embedder, nearest: Nearest) -> None:
         self._database = database
         self._catalogue = catalogue
         self._embedder = embedder
+        self._nearest = nearest
         self._leaning = Leaning(database)
 
     async def query(self, tenant: str, question: Question) -> list[ScoredPoint]:
@@ -90,6 +95,9 @@ class Search:
         """
 
         async def ask(collection: Collection) -> list[ScoredPoint]:
+            if _plain(question):
+                vector = await self._vector(collection, question)
+                return await self._nearest.of(collection, vector, question.k, with_payload=question.with_payload)
             prepared = await self.prepare(collection, question)
             async with self._database.session() as session:
                 found, _ = await store.find(session, collection, prepared.want)
@@ -98,23 +106,38 @@ class Search:
         return await self._catalogue.on(tenant, question.collection, ask)
 
     async def query_all(self, tenant: str, questions: Sequence[Question]) -> list[list[ScoredPoint]]:
-        """The answers to several questions, a few at a time.
+        """The answers to several questions, a few statements at a time; those by vector alone share statements.
 
         Raises what `query` raises, of the first question that failed; the others are ended then.
         """
         turns = asyncio.Semaphore(_AT_ONCE)
+        answers: list[list[ScoredPoint]] = [[] for _ in questions]
 
-        async def ask(question: Question) -> list[ScoredPoint]:
+        async def ask(places: Sequence[int]) -> None:
             async with turns:
-                return await self.query(tenant, question)
+                if len(places) == 1:
+                    answers[places[0]] = await self.query(tenant, questions[places[0]])
+                    return
+                alike = [questions[place] for place in places]
+                found = await self._catalogue.on(
+                    tenant, alike[0].collection, lambda collection: self._ask_alike(collection, alike)
+                )
+                for place, answer in zip(places, found, strict=True):
+                    answers[place] = answer
 
         try:
             async with asyncio.TaskGroup() as group:
-                asked = [group.create_task(ask(question)) for question in questions]
+                for places in _shares(questions):
+                    group.create_task(ask(places))
         except BaseExceptionGroup as errors:
             # The first says what is wrong; the others are no news to the caller.
             raise errors.exceptions[0] from None
-        return [task.result() for task in asked]
+        return answers
+
+    async def _ask_alike(self, collection: Collection, questions: Sequence[Question]) -> list[list[ScoredPoint]]:
+        vectors = [await self._vector(collection, question) for question in questions]
+        first = questions[0]
+        return await self._nearest.of_each(collection, vectors, first.k, with_payload=first.with_payload)
 
     async def get(self, tenant: str, name: str, ids: list[str], *, with_vector: bool) -> tuple[list[Point], list[str]]:
         """The points of these ids in this order, and the ids that don't exist.
@@ -206,6 +229,33 @@ class Search:
         return vector
 
 
+def _plain(question: Question) -> bool:
+    """Whether nothing is asked for but the nearest points."""
+    return (
+        question.mode == "dense"
+        and question.filter is None
+        and question.threshold is None
+        and question.ef is None
+        and question.k <= MOST
+        and not (question.offset or question.exact or question.with_vector or question.required)
+    )
+
+
+def _shares(questions: Sequence[Question]) -> list[list[int]]:
+    """The places of questions, each share for one statement: plain ones that have their vector share it."""
+    alike: dict[tuple[str, int, bool], list[int]] = {}
+    shares: list[list[int]] = []
+    for place, question in enumerate(questions):
+        if _plain(question) and question.vector is not None:
+            alike.setdefault((question.collection, question.k, question.with_payload), []).append(place)
+        else:
+            shares.append([place])
+    for places in alike.values():
+        parts = min(_AT_ONCE, -(-len(places) // _FEWEST))
+        shares.extend(places[part::parts] for part in range(parts))
+    return shares
+
+
 def checked(collection: Collection, vector: Vector, field: str = "vector") -> Vector:
     """A vector from outside, fit for the collection; `field` is its place in the request.
 
@@ -214,7 +264,10 @@ def checked(collection: Collection, vector: Vector, field: str = "vector") -> Ve
     if vector.shape[0] != collection.dimension:
         text = f"has {vector.shape[0]} numbers, the collection {collection.dimension}"
         raise DimensionMismatch(f"{field} {text}.", violations=[Violation(field, text)])
-    if not np.isfinite(vector).all():
+    wide = vector.astype(np.float64)
+    # Finite just when each of the numbers is: their squares can't pass the largest of 64 bits.
+    squares = float(wide.dot(wide))
+    if not math.isfinite(squares):
         text = "must hold finite numbers alone"
         raise InvalidVector(f"{field} {text}.", violations=[Violation(field, text)])
     if collection.distance != "cosine":
@@ -222,9 +275,8 @@ def checked(collection: Collection, vector: Vector, field: str = "vector") -> Ve
             text = f"holds a number beyond ±{_LARGEST_HALF:.0f}, the limit of the collection's storage"
             raise InvalidVector(f"{field} {text}.", violations=[Violation(field, text)])
         return vector
-    # Only the direction counts, so the length can be one that 16 bits hold well.
-    length = float(np.linalg.norm(vector.astype(np.float64)))
-    if length == 0.0:
+    if squares == 0.0:
         text = "must not be all zeros: it has no direction"
         raise InvalidVector(f"{field} {text}.", violations=[Violation(field, text)])
-    return (vector.astype(np.float64) / length).astype(np.float32)
+    # Only the direction counts, so the length can be one that 16 bits hold well.
+    return (wide / math.sqrt(squares)).astype(np.float32)

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from services.providers.embedding.minilm import NAME as BUILT_IN
+from services.providers.embedding.minilm import NAMES as BUILT_INS
 from services.runtime.settings import Secret, ServiceSettings
 
 Login = Annotated[str, Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,62}$")]
@@ -35,12 +36,22 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
     postgres_connections: Annotated[
         int, Meta(ge=4, le=1000, description="Connections of the app login this process opens at most.")
     ] = 16
+    postgres_queries: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=1000,
+            description="Statements for nearest points of a collection that this process has under way at most; "
+            "questions that come meanwhile go together in the next one.",
+        ),
+    ] = 4
     statement_seconds: Annotated[
         float, Meta(gt=0, description="Longest statement of background work, in seconds; a call's have its deadline.")
     ] = 60.0
 
     models_dir: Annotated[
-        Path, Meta(description="Folder for the graph built from the built-in embedding model's weights (90 MB).")
+        Path,
+        Meta(description="Folder for the graphs built from the built-in embedding model's weights (up to 150 MB)."),
     ] = Path(".pergola/models")
     embedding_threads: Annotated[
         int, Meta(ge=0, le=256, description="Threads of the built-in model for bulk work; 0: one a core.")
@@ -50,7 +61,8 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
         Meta(
             min_length=1,
             max_length=128,
-            description=f"Model of collections that name none: `{BUILT_IN}`, or the endpoint's.",
+            description=f"Model of collections that name none: `{BUILT_IN}`, `{BUILT_INS['int8']}` (the same in 8 "
+            "bits: twice as fast, a little less exact), or the endpoint's.",
         ),
     ] = BUILT_IN
     embedding_cache_seconds: Annotated[
@@ -78,11 +90,23 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
         float, Meta(gt=0, description="Longest wait for one answer from there, in seconds.")
     ] = 60.0
 
+    chunk_mode: Annotated[
+        Literal["structure", "sentences", "tokens"],
+        Meta(
+            description="How documents of collections that don't say are cut: whole sentences under one heading, whole "
+            "sentences, or as many tokens as fit."
+        ),
+    ] = "structure"
     chunk_tokens: Annotated[
         int, Meta(ge=16, le=8192, description="Most tokens of a passage; less where the model's window is smaller.")
     ] = 192
     chunk_overlap_tokens: Annotated[
-        int, Meta(ge=0, le=4096, description="Tokens of whole sentences that a passage repeats from the one before.")
+        int,
+        Meta(
+            ge=0,
+            le=4096,
+            description="Tokens, of whole sentences where there are any, that a passage repeats from the one before.",
+        ),
     ] = 32
 
     max_upload_bytes: Annotated[
@@ -107,7 +131,29 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
         float,
         Meta(gt=0, description="Wait before the second attempt; four times as long with each one, up to 5 minutes."),
     ] = 2.0
-    job_retention_days: Annotated[int, Meta(ge=1, description="Days that ended jobs can be read.")] = 30
+    job_retention_days: Annotated[
+        int, Meta(ge=1, description="Days that ended jobs can be read, and what failed in them retried.")
+    ] = 30
+    job_wait_warning_seconds: Annotated[
+        float,
+        Meta(gt=0, description="A job that waits so long for a consumer of the change feed says so in its warnings."),
+    ] = 60.0
+    feed_retention_days: Annotated[
+        float,
+        Meta(
+            ge=0,
+            description="Days that changes are kept one by one; those that all consumers acknowledged are then "
+            "compacted to what is left of them.",
+        ),
+    ] = 7.0
+    feed_consumer_days: Annotated[
+        float,
+        Meta(
+            gt=0,
+            description="A consumer that is behind and silent that long is dropped: the feed is compacted "
+            "without it, and it gets a reset when it comes back.",
+        ),
+    ] = 30.0
     poll_seconds: Annotated[
         float,
         Meta(gt=0, description="Followers and workers look for themselves this often, should a notification be lost."),
@@ -139,10 +185,11 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
         missing = [name for name, value in endpoint.items() if value is None]
         if 0 < len(missing) < len(endpoint):
             found.append(f"{missing[0]}: an embedding endpoint needs {', '.join(endpoint)}")
-        if self.embedding_endpoint_model == BUILT_IN:
-            found.append(f"embedding_endpoint_model: {BUILT_IN} is the built-in model's name")
-        if self.embedding_model not in (BUILT_IN, self.embedding_endpoint_model):
-            found.append(f"embedding_model: neither {BUILT_IN} nor embedding_endpoint_model")
+        built_in = BUILT_INS.values()
+        if self.embedding_endpoint_model in built_in:
+            found.append(f"embedding_endpoint_model: {self.embedding_endpoint_model} is a built-in model's name")
+        if self.embedding_model not in (*built_in, self.embedding_endpoint_model):
+            found.append(f"embedding_model: neither {' nor '.join(built_in)} nor embedding_endpoint_model")
         if self.chunk_overlap_tokens * 2 > self.chunk_tokens:
             found.append("chunk_overlap_tokens: at most half of chunk_tokens")
         return found

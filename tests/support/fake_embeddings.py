@@ -42,6 +42,8 @@ class FakeEmbeddings:
     """Set it to an event to keep every answer back until the event is set."""
     arrived: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
     """Released by each request that comes in."""
+    left: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(0))
+    """Released by each request that is answered, or whose caller goes away."""
     waiting: int = 0
     most_waiting: int = 0
 
@@ -58,6 +60,7 @@ class FakeEmbeddings:
             scripted = self.script.pop(0)(body) if self.script else None
         finally:
             self.waiting -= 1
+            self.left.release()
         if scripted is not None:
             return scripted
         if len(body["input"]) > self.largest:
@@ -83,7 +86,7 @@ async def fake_embeddings() -> AsyncIterator[FakeEmbeddings]:
     fake = FakeEmbeddings()
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_post("/v1/embeddings", fake.answer)
-    runner = web.AppRunner(app, access_log=None)
+    runner = web.AppRunner(app, handler_cancellation=True, access_log=None)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

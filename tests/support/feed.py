@@ -118,7 +118,7 @@ class ScriptedFeed(change_pb2_grpc.ChangeServiceServicer, collection_pb2_grpc.Co
     async def _uncalled(self, request: Any, context: Any) -> Any:  # noqa: ARG002 - the names are the stub's
         raise Unimplemented("followers do not call this")
 
-    CreateCollection = ListCollections = UpdateCollection = DeleteCollection = _uncalled
+    CreateCollection = UpdateCollection = ListCollections = DeleteCollection = ListConsumers = _uncalled
 
     def _find(self, name: str) -> Collection:
         if name not in self.collections:

@@ -186,6 +186,29 @@ class Pergola:
         for page in self._pages(self._jobs.ListJobs, request, limit):
             yield from page.jobs
 
+    def cancel(self, job: str | Job) -> Job:
+        """Ends a job that is queued or running, and returns it as it is then: what it has stored stays."""
+        request = job_pb2.CancelJobRequest(id=job if isinstance(job, str) else job.id)
+        cancelled: Job = self._again(self._jobs.CancelJob, request).job
+        return cancelled
+
+    def retry(self, job: str | Job, *, documents: Sequence[str] = ()) -> Job:
+        """Tries again what failed in a job that has ended, and returns the new job that does; nothing is sent again.
+
+        documents: only those of these ids; none: all that failed.
+        """
+        request = job_pb2.RetryJobRequest(
+            id=job if isinstance(job, str) else job.id, documents=documents, request_id=uuid.uuid4().hex
+        )
+        made: Job = self._again(self._jobs.RetryJob, request).job
+        return made
+
+    def failures(self, job: str | Job, *, limit: int = 1000) -> Iterator[job_pb2.DocumentFailure]:
+        """The documents that failed in a job, with the reasons; a Job itself holds the first 100."""
+        request = job_pb2.ListFailedDocumentsRequest(id=job if isinstance(job, str) else job.id)
+        for page in self._pages(self._jobs.ListFailedDocuments, request, limit):
+            yield from page.failures
+
     def collections(self, *, limit: int = 1000) -> Iterator[collection_pb2.Collection]:
         """Collections, by name."""
         request = collection_pb2.ListCollectionsRequest()

@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 import logging
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ from services.graph.feed import Change, Changes, Event, Feed, Reset, Text
 from services.graph.follower.meters import FollowerMeters
 from services.graph.model import Claim, Cursor, FenceLost, Passage
 from services.graph.store import Writer
-from services.runtime.errors import CollectionNotFound, PeerUnavailable, PergolaError, TenantForbidden
+from services.runtime.errors import CollectionNotFound, CursorMismatch, PeerUnavailable, PergolaError, TenantForbidden
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +86,8 @@ class CollectionFollower:
         if cursor is None:
             cursor = await self._start_over(claim, Cursor(head.incarnation, 0))
         try:
-            if cursor.incarnation == head.incarnation:
+            # Of a collection that was deleted: the reset comes with the first event.
+            with suppress(CursorMismatch):
                 # The run before this one may have committed what it could not acknowledge any more.
                 left = await self._feed.acknowledge(self._collection, CONSUMER, cursor)
                 self._meters.caught(0, left, self._tenant, self._collection)

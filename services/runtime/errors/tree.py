@@ -8,7 +8,8 @@
     ├── NotFound 404 ────────── CollectionNotFound, DocumentNotFound, JobNotFound, ModelNotFound,
     │                           EntityNotFound, MergeNotFound
     ├── AlreadyExists 409 ───── CollectionExists, RequestIdReused
-    ├── FailedPrecondition 409  CypherNeedsIsolation, CursorMismatch, LanguageFixed, AlreadyMerged, MergedSince
+    ├── FailedPrecondition 409  CypherNeedsIsolation, CursorMismatch, LanguageFixed, JobEnded, JobNotEnded,
+    │                           NothingToRetry, NotFollowed, AlreadyMerged, MergedSince
     ├── Aborted 409
     ├── ResourceExhausted 429 ─ RateLimited, TooManyRows, PayloadTooLarge 413 ── ValueTooLarge
     ├── DeadlineExceeded 504
@@ -185,6 +186,22 @@ class CursorMismatch(FailedPrecondition):
 
 class LanguageFixed(FailedPrecondition):
     """A collection keeps the language of its stems: the words that are stored depend on it."""
+
+
+class JobEnded(FailedPrecondition):
+    """The job has completed or failed; there is nothing left to cancel."""
+
+
+class JobNotEnded(FailedPrecondition):
+    """The job has not ended yet; wait for its end or cancel it first."""
+
+
+class NothingToRetry(FailedPrecondition):
+    """No document of the job failed, or all that did are being retried by another job."""
+
+
+class NotFollowed(FailedPrecondition):
+    """The consumer waited for does not follow this collection; create the collection with `graph` on."""
 
 
 class AlreadyMerged(FailedPrecondition):

@@ -5,6 +5,7 @@ from typing import Final
 
 from pergola.vector.v1 import change_pb2 as pb
 from pergola.vector.v1 import change_pb2_grpc
+from services.runtime import paging
 from services.runtime.call import current
 from services.runtime.errors import ErrorFields
 from services.runtime.policy import Policy, Role
@@ -12,6 +13,8 @@ from services.vector.feed import Batch, Feed, Reset
 from services.vector.handlers import messages
 from services.vector.handlers.messages import Context
 from services.vector.model import Change, Cursor
+
+_LIST = "ListConsumers"
 
 
 class ChangeHandlers(change_pb2_grpc.ChangeServiceServicer):
@@ -46,6 +49,25 @@ class ChangeHandlers(change_pb2_grpc.ChangeServiceServicer):
         cursor = Cursor(request.cursor.incarnation, request.cursor.seq)
         lag = await self._feed.acknowledge(current().tenant, request.collection, request.consumer, cursor)
         return pb.AckChangesResponse(lag=messages.small(lag))
+
+    async def ListConsumers(self, request: pb.ListConsumersRequest, _context: Context) -> pb.ListConsumersResponse:
+        tenant = current().tenant
+        scope = (tenant, _LIST, request.collection)
+        size = request.page_size if request.HasField("page_size") else paging.DEFAULT_SIZE
+        after = paging.decode(request.page_token, *scope) if request.page_token else ""
+        found, more = await self._feed.consumers(tenant, request.collection, after, size)
+        return pb.ListConsumersResponse(
+            consumers=[
+                pb.Consumer(
+                    consumer=one.name,
+                    cursor=_cursor(one.cursor),
+                    lag=messages.small(one.lag),
+                    silent_seconds=messages.small(int(one.silent)),
+                )
+                for one in found
+            ],
+            next_page_token=paging.encode(found[-1].name, *scope) if more else "",
+        )
 
 
 def _cursor(cursor: Cursor) -> pb.ChangeCursor:

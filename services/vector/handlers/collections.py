@@ -6,10 +6,11 @@ from pergola.vector.v1 import collection_pb2 as pb
 from pergola.vector.v1 import collection_pb2_grpc
 from services.runtime import paging
 from services.runtime.call import current
+from services.runtime.errors import InvalidArgument, Violation
 from services.vector.collections import K1, B, Collections, Spec
 from services.vector.handlers import messages
 from services.vector.handlers.messages import Context
-from services.vector.model import Counts, Distance
+from services.vector.model import ChunkMode, Counts, Distance, Storage
 
 _LIST = "ListCollections"
 
@@ -26,8 +27,12 @@ class CollectionHandlers(collection_pb2_grpc.CollectionServiceServicer):
             name=asked.name,
             dimension=asked.dimension if asked.HasField("dimension") else None,
             distance=cast(Distance, asked.distance or "cosine"),
+            storage=cast(Storage, asked.storage) if asked.storage else None,
             embedding_model=asked.embedding_model,
             graph=asked.graph,
+            chunk_mode=cast(ChunkMode, asked.chunking.mode) if asked.chunking.mode else None,
+            chunk_tokens=asked.chunking.tokens if asked.chunking.HasField("tokens") else None,
+            chunk_overlap=_overlap(asked.chunking),
             language=asked.lexical.language,
             k1=asked.lexical.k1 if asked.lexical.HasField("k1") else K1,
             b=asked.lexical.b if asked.lexical.HasField("b") else B,
@@ -79,3 +84,13 @@ class CollectionHandlers(collection_pb2_grpc.CollectionServiceServicer):
     ) -> pb.DeleteCollectionResponse:
         await self._collections.delete(current().tenant, request.collection)
         return pb.DeleteCollectionResponse()
+
+
+def _overlap(chunking: pb.Chunking) -> int | None:
+    """Raises InvalidArgument when it is more than half of a chunk."""
+    if not chunking.HasField("overlap_tokens"):
+        return None
+    if chunking.HasField("tokens") and 2 * chunking.overlap_tokens > chunking.tokens:
+        field, text = "collection.chunking.overlap_tokens", "must be at most half of `tokens`"
+        raise InvalidArgument(f"{field}: {text}", violations=[Violation(field, text)])
+    return int(chunking.overlap_tokens)

@@ -44,7 +44,9 @@ class DocumentHandlers(document_pb2_grpc.DocumentServiceServicer):
                 )
             )
         _refuse(wrong)
-        job = await self._documents.ingest(current().tenant, request.collection, incoming, messages.request_of(request))
+        job = await self._documents.ingest(
+            current().tenant, request.collection, incoming, messages.request_of(request), request.wait_for
+        )
         return pb.IngestDocumentsResponse(job=messages.job(job))
 
     async def UploadDocument(
@@ -86,7 +88,11 @@ class DocumentHandlers(document_pb2_grpc.DocumentServiceServicer):
             messages.no_nul(text, f"documents[{place}]", wrong)
         _refuse(wrong)
         job = await self._documents.build(
-            current().tenant, request.collection, list(request.documents), messages.request_of(request)
+            current().tenant,
+            request.collection,
+            list(request.documents),
+            messages.request_of(request),
+            request.wait_for,
         )
         return pb.BuildIndexResponse(task_id=job.id, status="processing")
 

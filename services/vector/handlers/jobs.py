@@ -9,11 +9,12 @@ from services.runtime import paging
 from services.runtime.call import current
 from services.runtime.errors import ErrorFields
 from services.runtime.policy import Policy
-from services.vector.handlers import messages
+from services.vector.handlers import incoming, messages
 from services.vector.handlers.messages import Context
 from services.vector.jobs import Jobs
 
 _LIST = "ListJobs"
+_LIST_FAILED = "ListFailedDocuments"
 
 
 class JobHandlers(job_pb2_grpc.JobServiceServicer):
@@ -31,6 +32,27 @@ class JobHandlers(job_pb2_grpc.JobServiceServicer):
         found, more = await self._jobs.page(tenant, request.collection, before, size)
         return pb.ListJobsResponse(
             jobs=[messages.job(job) for _, job in found],
+            next_page_token=paging.encode(str(found[-1][0]), *scope) if more else "",
+        )
+
+    async def CancelJob(self, request: pb.CancelJobRequest, _context: Context) -> pb.CancelJobResponse:
+        return pb.CancelJobResponse(job=messages.job(await self._jobs.cancel(current().tenant, request.id)))
+
+    async def RetryJob(self, request: pb.RetryJobRequest, _context: Context) -> pb.RetryJobResponse:
+        documents = incoming.texts(request.documents, "documents")
+        job = await self._jobs.retry(current().tenant, request.id, documents, messages.request_of(request))
+        return pb.RetryJobResponse(job=messages.job(job))
+
+    async def ListFailedDocuments(
+        self, request: pb.ListFailedDocumentsRequest, _context: Context
+    ) -> pb.ListFailedDocumentsResponse:
+        tenant = current().tenant
+        scope = (tenant, _LIST_FAILED, request.id)
+        size = request.page_size if request.HasField("page_size") else paging.DEFAULT_SIZE
+        after = int(paging.decode(request.page_token, *scope)) if request.page_token else 0
+        found, more = await self._jobs.failures(tenant, request.id, after, size)
+        return pb.ListFailedDocumentsResponse(
+            failures=[messages.failure(note) for _, note in found],
             next_page_token=paging.encode(str(found[-1][0]), *scope) if more else "",
         )
 

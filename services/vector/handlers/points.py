@@ -1,6 +1,6 @@
 """pergola.vector.v1.PointService"""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from typing import Final
 
 from pergola.vector.v1 import point_pb2 as pb
@@ -11,11 +11,12 @@ from services.runtime.call import current
 from services.runtime.errors import ErrorFields
 from services.runtime.policy import Policy
 from services.runtime.server import validation
-from services.vector.handlers import explanations, filters, incoming, messages, questions
+from services.vector.handlers import explanations, filters, importing, incoming, messages, questions
 from services.vector.handlers.messages import Context
-from services.vector.model import ScoredPoint
-from services.vector.points.edits import Edits, PayloadEdit
+from services.vector.points.edits import Edits
 from services.vector.points.explaining import Explaining
+from services.vector.points.importing import Imports
+from services.vector.points.model import Failure, PayloadEdit
 from services.vector.points.scroll import Scroll, place, text
 from services.vector.search import Search
 
@@ -23,10 +24,11 @@ _BATCH = 100
 
 
 class PointHandlers(point_pb2_grpc.PointServiceServicer):
-    def __init__(self, search: Search, explaining: Explaining, edits: Edits, scroll: Scroll) -> None:
+    def __init__(self, search: Search, explaining: Explaining, edits: Edits, imports: Imports, scroll: Scroll) -> None:
         self._search = search
         self._explaining = explaining
         self._edits = edits
+        self._imports = imports
         self._scroll = scroll
 
     async def UpsertPoints(self, request: pb.UpsertPointsRequest, _context: Context) -> pb.UpsertPointsResponse:
@@ -34,9 +36,18 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
         failures = await self._edits.upsert(current().tenant, request.collection, points)
         return pb.UpsertPointsResponse(
             stored_count=len(points) - len(failures),
-            failures=[
-                pb.PointFailure(index=one.index, id=one.id, reason=one.reason, message=one.message) for one in failures
-            ],
+            failures=[_failure(one) for one in failures],
+        )
+
+    async def ImportPoints(
+        self, request_iterator: AsyncIterator[pb.ImportPointsRequest], _context: Context
+    ) -> pb.ImportPointsResponse:
+        head = await importing.first(request_iterator)
+        done = await self._imports.run(current().tenant, head.collection, importing.arrivals(head, request_iterator))
+        return pb.ImportPointsResponse(
+            stored_count=messages.small(done.stored),
+            failed_count=messages.small(done.failed),
+            failures=[_failure(one) for one in done.failures],
         )
 
     async def DeletePoints(self, request: sel.DeletePointsRequest, _context: Context) -> sel.DeletePointsResponse:
@@ -48,13 +59,18 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
         return sel.DeletePointsResponse(deleted_count=count)
 
     async def SetPayload(self, request: sel.SetPayloadRequest, _context: Context) -> sel.SetPayloadResponse:
-        ids = incoming.ids(request.ids)
+        tenant, collection = current().tenant, request.collection
         edit = PayloadEdit(
             merged=messages.fields(request.payload, "payload"),
             without=incoming.texts(request.delete_keys, "delete_keys"),
             overwrite=request.overwrite,
         )
-        missing = await self._edits.set_payload(current().tenant, request.collection, ids, edit)
+        if request.HasField("filter"):
+            filter = filters.read(request.filter)
+            count = await self._edits.set_payload_fitting(tenant, collection, filter, edit)
+            return sel.SetPayloadResponse(set_count=messages.small(count))
+        ids = incoming.ids(request.ids)
+        missing = await self._edits.set_payload(tenant, collection, ids, edit)
         return sel.SetPayloadResponse(set_count=len(ids) - len(missing), missing=missing)
 
     async def CountPoints(self, request: sel.CountPointsRequest, _context: Context) -> sel.CountPointsResponse:
@@ -96,7 +112,7 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
             )
 
     async def QueryPoints(self, request: pb.QueryPointsRequest, _context: Context) -> pb.QueryPointsResponse:
-        return _answer(request, await self._search.query(current().tenant, questions.read(request)))
+        return questions.answer(request, await self._search.query(current().tenant, questions.read(request)))
 
     async def QueryBatch(self, request: pb.QueryBatchRequest, _context: Context) -> pb.QueryBatchResponse:
         for number, query in enumerate(request.queries):
@@ -105,7 +121,7 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
         asked = [questions.read(query, f"queries[{number}].") for number, query in enumerate(request.queries)]
         answers = await self._search.query_all(current().tenant, asked)
         return pb.QueryBatchResponse(
-            answers=[_answer(query, found) for query, found in zip(request.queries, answers, strict=True)]
+            answers=[questions.answer(query, found) for query, found in zip(request.queries, answers, strict=True)]
         )
 
     async def ExplainQuery(self, request: pb.ExplainQueryRequest, _context: Context) -> pb.ExplainQueryResponse:
@@ -117,8 +133,8 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
         return explanations.response(request.query, question, explained)
 
 
-def _answer(request: pb.QueryPointsRequest, found: Sequence[ScoredPoint]) -> pb.QueryPointsResponse:
-    return pb.QueryPointsResponse(points=[questions.scored(one, request) for one in found])
+def _failure(one: Failure) -> pb.PointFailure:
+    return pb.PointFailure(index=messages.small(one.index), id=one.id, reason=one.reason, message=one.message)
 
 
 def _error(fields: ErrorFields) -> pb.ScrollPointsResponse:
@@ -126,6 +142,8 @@ def _error(fields: ErrorFields) -> pb.ScrollPointsResponse:
 
 
 POLICIES: Final = {
+    # As long as the caller has points; each of them is checked by itself.
+    "ImportPoints": Policy(validate=False, deadline=None),
     "ScrollPoints": Policy(in_band=_error),
     # Checked by the handler, once questions have their collection.
     "QueryBatch": Policy(validate=False),

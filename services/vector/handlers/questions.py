@@ -1,5 +1,6 @@
 """Questions as they come in, and points as they are answered."""
 
+from collections.abc import Sequence
 from typing import Literal, cast
 
 from pergola.vector.v1 import point_pb2 as pb
@@ -53,6 +54,17 @@ def scored(one: ScoredPoint, request: pb.QueryPointsRequest) -> pb.ScoredPoint:
     """A point that was found, as it was asked for."""
     shown = messages.point(one.point, with_payload=with_payload(request), only=request.payload_fields)
     return pb.ScoredPoint(point=shown, score=one.score, dense_score=one.dense_score, lexical_score=one.lexical_score)
+
+
+def answer(request: pb.QueryPointsRequest, found: Sequence[ScoredPoint]) -> pb.QueryPointsResponse:
+    """The points that were found, as they were asked for; written in place, for every hit of every answer pays."""
+    whole, only = with_payload(request), request.payload_fields
+    message = pb.QueryPointsResponse()
+    for one in found:
+        # A score that is None stays absent.
+        hit = message.points.add(score=one.score, dense_score=one.dense_score, lexical_score=one.lexical_score)
+        messages.fill(hit.point, one.point, with_payload=whole, only=only)
+    return message
 
 
 def _required(options: querying_pb2.LexicalOptions, field: str) -> list[HasPhrase | HasPrefix]:

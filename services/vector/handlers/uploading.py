@@ -51,6 +51,7 @@ def file_of(head: pb.UploadDocumentRequest) -> IncomingFile:
         title=head.title,
         media_type="" if _kind(head) == _NOT_SAID else head.body.content_type,
         metadata=_metadata(head.metadata) if head.metadata else {},
+        wait_for=tuple(head.wait_for),
     )
 
 

@@ -9,9 +9,9 @@ from uuid import uuid4
 
 import msgspec
 
-from services.runtime.errors import CollectionExists, CollectionNotFound
+from services.runtime.errors import CollectionExists, CollectionNotFound, NotFollowed
 from services.vector.collections import Collections, Spec
-from services.vector.model import Format, Job, NewDocument
+from services.vector.model import Collection, Format, Job, NewDocument
 from services.vector.stores import collections as collection_store
 from services.vector.stores import jobs as job_store
 from services.vector.stores import requests
@@ -45,10 +45,13 @@ class Documents:
         self._collections = collections
         self._keep_days = keep_days
 
-    async def ingest(self, tenant: str, collection: str, documents: Sequence[Incoming], request: Request) -> Job:
+    async def ingest(
+        self, tenant: str, collection: str, documents: Sequence[Incoming], request: Request, wait_for: Sequence[str]
+    ) -> Job:
         """Stores the documents' texts and queues the job that makes them searchable.
 
-        Raises CollectionNotFound, RequestIdReused.
+        `wait_for`: consumers of the change feed that the job waits for at its end.
+        Raises CollectionNotFound, NotFollowed, RequestIdReused.
         """
         # Titles are looked for in the texts: not on the event loop, there may be a thousand.
         filled = await asyncio.to_thread(lambda: [fill(one) for one in documents])
@@ -59,19 +62,25 @@ class Documents:
             found = await collection_store.hold(session, collection)
             if found is None:
                 raise CollectionNotFound(f"There is no collection {collection!r}. Create it, or use BuildIndex.")
-            job = await job_store.accept(session, tenant, str(uuid4()), found, filled, self._keep_days)
+            require_followed(found, wait_for)
+            new = job_store.NewJob(
+                tenant=tenant, id=str(uuid4()), collection=found, wait_for=wait_for, keep_days=self._keep_days
+            )
+            job = await job_store.accept(session, new, filled)
             await requests.finish(session, tenant, request, msgspec.json.encode(job))
         self._hints.send("queue", "")
         return job
 
-    async def build(self, tenant: str, collection: str, texts: Sequence[str], request: Request) -> Job:
+    async def build(
+        self, tenant: str, collection: str, texts: Sequence[str], request: Request, wait_for: Sequence[str]
+    ) -> Job:
         """The same for bare texts, into a collection that is made when it is missing.
 
-        Raises RequestIdReused.
+        Raises NotFollowed, RequestIdReused.
         """
         documents = [Incoming(text=text, id="", title="", format=None, metadata={}) for text in texts]
         try:
-            return await self.ingest(tenant, collection, documents, request)
+            return await self.ingest(tenant, collection, documents, request, wait_for)
         except CollectionNotFound:
             pass
         try:
@@ -79,7 +88,16 @@ class Documents:
         except CollectionExists:
             # Somebody else was as fast.
             pass
-        return await self.ingest(tenant, collection, documents, request)
+        return await self.ingest(tenant, collection, documents, request, wait_for)
+
+
+def require_followed(collection: Collection, wait_for: Sequence[str]) -> None:
+    """Raises NotFollowed when a consumer is to be waited for that never comes."""
+    if wait_for and not collection.graph:
+        raise NotFollowed(
+            f"`wait_for`: nobody follows the collection {collection.name!r}. Create it with `graph: true`, or don't "
+            "wait."
+        )
 
 
 def fill(document: Incoming) -> NewDocument:

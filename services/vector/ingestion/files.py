@@ -1,7 +1,9 @@
-"""Uploaded files as text: read back from the store, and parsed in a process that can be killed."""
+"""Uploaded files as text, and the structure of Markdown: parsed in a process that can be killed."""
 
 import dataclasses
 import io
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from services.runtime.errors import ParsersUnavailable, StoreUnavailable
@@ -21,7 +23,7 @@ class Read:
 
 
 class Files:
-    """Parses what was uploaded."""
+    """Parses what was handed in."""
 
     def __init__(self, database: Database, pool: ParserPool, limits: Limits) -> None:
         self._database = database
@@ -34,12 +36,16 @@ class Files:
         Raises ParseFailed when the file is at fault; ParsersUnavailable or StoreUnavailable when it is not.
         """
         data = await self._bytes(tenant, file)
-        try:
+        with _translated():
             parsed = await self._pool.parse(data, item.document_id, file.media_type or None, self._limits)
-        except ParserUnavailable as error:
-            raise ParsersUnavailable("No process could be started that parses files.", retry_after=5.0) from error
         title = item.title or parsed.title or item.document_id
         return Read(dataclasses.replace(item, title=title, format=parsed.format, text=parsed.text), parsed)
+
+    async def markdown(self, text: str) -> Parsed:
+        """The structure of a Markdown text, which stays as it is. Not in this process, because a text made for it takes
+        minutes. Raises as `read` does."""
+        with _translated():
+            return await self._pool.markdown(text, self._limits)
 
     async def _bytes(self, tenant: str, file: File) -> bytes:
         # Its `getvalue` hands out the very bytes it holds: joining a list would hold the file twice.
@@ -52,3 +58,11 @@ class Files:
             # The job was ended, and its file removed, while this was reading.
             raise StoreUnavailable("The uploaded file could not be read whole.")
         return data
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except ParserUnavailable as error:
+        raise ParsersUnavailable("No process could be started that parses files.", retry_after=5.0) from error

@@ -11,16 +11,17 @@ import msgspec
 
 from services.providers.embedding.model import EmbeddingModel
 from services.runtime.errors import DimensionMismatch
+from services.runtime.overlap import overlapped
 from services.vector.embedding import Embedder
 from services.vector.ingestion.files import Files
-from services.vector.ingestion.pipeline import overlapped
 from services.vector.meters import Meters
-from services.vector.model import Chunk, Collection, Format, Note, Point
+from services.vector.model import Chunk, Chunking, Collection, Note, Point
 from services.vector.parsing.model import Parsed, ParseFailed
-from services.vector.parsing.sections import sections
+from services.vector.parsing.sections import plain, sections
 from services.vector.stores import documents as document_store
 from services.vector.stores import queue
 from services.vector.stores.database.connections import Database
+from services.vector.stores.documents import Unchanged
 from services.vector.stores.points import writing as points
 from services.vector.stores.points.writing import Sums, Write
 from services.vector.stores.queue import Claim, Item, Step
@@ -52,14 +53,16 @@ class Batch:
 
     step: Step
     ready: list[Prepared] = field(default_factory=list)
-    unchanged: dict[str, bytes] = field(default_factory=dict)
-    """Documents that are there as they came, by id, with their hashes."""
+    unchanged: list[Unchanged] = field(default_factory=list)
     notes: list[Note] = field(default_factory=list)
 
     def fail(self, item: Item, reason: str, message: str) -> None:
         """This document alone."""
         self.step.failed += 1
-        self.notes.append(Note(kind="failure", document=item.document_id, reason=reason, message=message))
+        self.step.failures.append(item.position)
+        self.notes.append(
+            Note(kind="failure", document=item.document_id, reason=reason, message=message, position=item.position)
+        )
 
 
 class Ingestion:
@@ -71,16 +74,14 @@ class Ingestion:
         embedder: Embedder,
         files: Files,
         meters: Meters,
-        *,
-        chunk_tokens: int,
-        overlap_tokens: int,
+        chunking: Chunking,
     ) -> None:
+        """`chunking`: of collections that say nothing of it."""
         self._database = database
         self._files = files
         self._meters = meters
         self._embedder = embedder
-        self._chunk_tokens = chunk_tokens
-        self._overlap_tokens = overlap_tokens
+        self._chunking = chunking
 
     async def steps(self, held: Claim, collection: Collection) -> AsyncGenerator[int, None]:
         """Ingests the documents that are left; yields the checkpoint after each step, when its points are durable.
@@ -93,8 +94,9 @@ class Ingestion:
                 f"{model.name} makes vectors of {model.dimension} numbers, the collection holds "
                 f"{collection.dimension}: documents can't be ingested into it."
             )
-
-        chunker = Chunker(model.tokenizer, model.window, tokens=self._chunk_tokens, overlap=self._overlap_tokens)
+        chunking = self._chunking.of(collection)
+        # Where a worker was lost, one document is in hand at a time.
+        at_once = 1 if held.position < held.careful_until else _EMBEDDED_AT_ONCE
 
         async def embedded(batch: Batch) -> Batch:
             await self._embed(batch, model)
@@ -103,24 +105,25 @@ class Ingestion:
         async def read_ones() -> AsyncGenerator[Batch, None]:
             position = held.position
             while position < held.total:
-                batch = await self._read(held, collection, position, chunker, model)
+                batch = await self._read(held, collection, position, chunking, model)
                 yield batch
                 position = batch.step.position
 
-        async with aclosing(overlapped(read_ones(), embedded, _EMBEDDED_AT_ONCE)) as batches:
+        async with aclosing(overlapped(read_ones(), embedded, at_once)) as batches:
             position = held.position
             async for found in batches:
                 batch = found
                 while not await self._store(held, collection, batch):
-                    batch = await embedded(await self._read(held, collection, position, chunker, model))
+                    batch = await embedded(await self._read(held, collection, position, chunking, model))
                 position = batch.step.position
                 self._meters.chunks += batch.step.chunks
                 yield position
 
     async def _read(
-        self, held: Claim, collection: Collection, position: int, chunker: Chunker, model: EmbeddingModel
+        self, held: Claim, collection: Collection, position: int, chunking: Chunking, model: EmbeddingModel
     ) -> Batch:
         """The next documents from `position` on, cut."""
+        chunker = Chunker(model.tokenizer, model.window, chunking)
         async with self._database.transaction(held.tenant) as session:
             items = await queue.items(session, held, position, _DOCUMENTS_A_STEP, _BYTES_A_STEP)
             known = await document_store.known(session, collection, [item.document_id for item in items])
@@ -129,43 +132,32 @@ class Ingestion:
         # The same document twice in a step: the later one counts, as if the job had done one after the other.
         last = {item.document_id: item for item in items}
         for item in items:
-            digest = self._digest(item, model)
+            digest = _digest(item, model, chunking)
             before = known.get(item.document_id)
-            if last[item.document_id] is not item or (before is not None and before.accepted > held.number):
+            if last[item.document_id] is not item or (before is not None and before.accepted > item.accepted):
                 batch.step.unchanged += 1
             elif before is not None and before.hash == digest:
                 batch.step.unchanged += 1
-                batch.unchanged[item.document_id] = digest
+                batch.unchanged.append(Unchanged(item, digest))
             else:
                 await self._prepare(batch, collection, item, digest, chunker, model)
         return batch
-
-    def _digest(self, item: Item, model: EmbeddingModel) -> bytes:
-        parts = (
-            _VERSION, model.fingerprint, self._chunk_tokens, self._overlap_tokens,
-            item.title, item.format, item.metadata, item.text,
-            item.file and (item.file.media_type, item.file.sha256),
-        )  # fmt: skip
-        return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()
 
     async def _prepare(
         self, batch: Batch, collection: Collection, item: Item, digest: bytes, chunker: Chunker, model: EmbeddingModel
     ) -> None:
         parsed: Parsed | None = None
-        if item.file is not None:
-            try:
-                read = await self._files.read(collection.tenant, item, item.file)
-            except ParseFailed as failed:
-                batch.fail(item, failed.reason, failed.message)
-                return
-            item, parsed = read.item, read.parsed
-            batch.notes.extend(_told(item, parsed))
         try:
-            writes = await asyncio.to_thread(cut, item, chunker, collection.language, parsed)
-        except (ValueError, RecursionError):
-            message = f"The text can't be read as {item.format}. Send it as `text`."
-            batch.fail(item, "DOCUMENT_UNREADABLE", message)
+            if item.file is not None:
+                read = await self._files.read(collection.tenant, item, item.file)
+                item, parsed = read.item, read.parsed
+                batch.notes.extend(_told(item, parsed))
+            elif item.format == "markdown" and not item.text.isspace():
+                parsed = await self._files.markdown(item.text)
+        except ParseFailed as failed:
+            batch.fail(item, failed.reason, failed.message)
             return
+        writes = await asyncio.to_thread(cut, item, chunker, collection.language, parsed)
         if not writes:
             batch.fail(item, "DOCUMENT_EMPTY", "The text holds nothing but white space.")
             return
@@ -186,7 +178,7 @@ class Ingestion:
         async with self._database.transaction(held.tenant) as session:
             await queue.lock(session, held)
             # Since it was read, the step before, or another job, may have stored something else.
-            if batch.unchanged and await document_store.touch(session, collection, batch.unchanged, held.number):
+            if batch.unchanged and await document_store.touch(session, collection, batch.unchanged):
                 return False
             sums = Sums()
             if batch.ready:
@@ -194,7 +186,6 @@ class Ingestion:
                     session,
                     collection,
                     [document_store.Settled(one.item, one.hash, len(one.writes)) for one in batch.ready],
-                    held.number,
                 )
                 writes = [one for prepared in batch.ready if prepared.item.document_id in written
                           for one in prepared.writes]  # fmt: skip
@@ -239,10 +230,20 @@ def cut(item: Item, chunker: Chunker, language: str, parsed: Parsed | None = Non
 
 
 def _passages(item: Item, chunker: Chunker, parsed: Parsed | None) -> Sequence[Passage]:
-    if parsed is not None:
-        return chunker.pack(item.text, sections(parsed))
-    form: Format = "markdown" if item.format == "markdown" else "text"
-    return chunker.cut(item.text, form)
+    return chunker.pack(item.text, [plain(item.text)] if parsed is None else sections(parsed))
+
+
+def _digest(item: Item, model: EmbeddingModel, chunking: Chunking) -> bytes:
+    """Over everything that decides what the chunks are."""
+    parts: tuple[object, ...] = (
+        _VERSION, model.fingerprint, chunking.tokens, chunking.overlap,
+        item.title, item.format, item.metadata, item.text,
+        item.file and (item.file.media_type, item.file.sha256),
+    )  # fmt: skip
+    if chunking.mode != "structure":
+        # Added when there were documents already, which need not be cut anew for it.
+        parts = (*parts, chunking.mode)
+    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()
 
 
 def _told(item: Item, parsed: Parsed) -> list[Note]:

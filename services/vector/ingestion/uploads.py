@@ -11,6 +11,7 @@ import msgspec
 
 from services.runtime.call import acting_as
 from services.runtime.errors import CollectionNotFound, InvalidArgument, PayloadTooLarge, PergolaError, Violation
+from services.vector.ingestion.documents import require_followed
 from services.vector.model import Job, NewFile
 from services.vector.stores import collections as collection_store
 from services.vector.stores import jobs as job_store
@@ -32,6 +33,8 @@ class IncomingFile:
     title: str
     media_type: str
     metadata: dict[str, Any]
+    wait_for: tuple[str, ...] = ()
+    """Consumers of the change feed that the job waits for at its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +57,16 @@ class Uploads:
     ) -> Job:
         """Stores a file and queues the job that makes it searchable. `request` is told the file's SHA-256.
 
-        Raises CollectionNotFound, PayloadTooLarge, RequestIdReused, and InvalidArgument when there are no bytes.
+        Raises CollectionNotFound, NotFollowed, PayloadTooLarge, RequestIdReused, and InvalidArgument when there are no
+        bytes.
         """
         upload_id = str(uuid4())
         async with self._database.transaction(tenant) as session:
             # Before anything is sent in vain; it is looked at again when all has come.
-            if await collection_store.find(session, file.collection) is None:
+            found = await collection_store.find(session, file.collection)
+            if found is None:
                 raise _no_collection(file.collection)
+            require_followed(found, file.wait_for)
             await uploads.begin(session, tenant, upload_id)
         accepted = False
         try:
@@ -113,6 +119,10 @@ class Uploads:
             found = await collection_store.hold(session, file.collection)
             if found is None:
                 raise _no_collection(file.collection)
+            require_followed(found, file.wait_for)
+            job = job_store.NewJob(
+                tenant=tenant, id=str(uuid4()), collection=found, wait_for=file.wait_for, keep_days=self._keep_days
+            )
             new = NewFile(
                 upload_id=upload_id,
                 id=file.name,
@@ -122,9 +132,9 @@ class Uploads:
                 sha256=received.sha256,
                 metadata=file.metadata,
             )
-            job = await job_store.accept_file(session, tenant, str(uuid4()), found, new, self._keep_days)
-            await requests.finish(session, tenant, request, msgspec.json.encode(job))
-        return job, True
+            queued = await job_store.accept_file(session, job, new)
+            await requests.finish(session, tenant, request, msgspec.json.encode(queued))
+        return queued, True
 
     async def _discard(self, tenant: str, upload_id: str) -> None:
         # In its own time: the call's may be over. What is left here goes a day later.

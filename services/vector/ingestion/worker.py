@@ -23,7 +23,7 @@ from services.runtime.errors import (
 from services.vector.ingestion.ingest import Ingestion
 from services.vector.meters import Meters
 from services.vector.model import Collection
-from services.vector.stores import collections, queue
+from services.vector.stores import collections, failures, queue, waiting
 from services.vector.stores.database.connections import Database, Session
 from services.vector.stores.database.listener import Hints
 from services.vector.stores.queue import Claim, Fenced
@@ -80,20 +80,25 @@ class Worker:
         for tenant, job_id in await queue.candidates(self._database):
             taken = await queue.claim(self._database, tenant, job_id, self._rules.lease)
             if taken is not None:
-                held, hopeless = taken
+                held, poisoned = taken
                 self._tell(held)
-                await self._work(held, hopeless=hopeless)
+                await self._work(held, poisoned=poisoned)
                 return True
         return False
 
-    async def _work(self, held: Claim, *, hopeless: bool) -> None:
+    async def _work(self, held: Claim, *, poisoned: bool) -> None:
         with acting_as(held.tenant):
             try:
-                if hopeless or held.failed_attempts >= self._rules.attempts:
+                if poisoned:
+                    rest = await self._without_poison(held)
+                    if rest is None:
+                        return
+                    held = rest
+                elif held.failed_attempts >= self._rules.attempts:
                     await self._end(
                         held,
                         "WORKER_LOST",
-                        "The process that worked on it was lost again and again at the same place.",
+                        "The processes that worked on it were lost, again and again.",
                     )
                     return
                 async with self._kept(held):
@@ -124,6 +129,17 @@ class Worker:
         async with self._database.transaction(held.tenant) as session:
             await queue.lock(session, held)
             await queue.complete(session, held)
+        if held.wait_for:
+            async with self._database.transaction(held.tenant) as session:
+                await waiting.settle(session, held.tenant, held.collection_id)
+
+    async def _without_poison(self, held: Claim) -> Claim | None:
+        """The job behind the document that kills workers; None when it has had too many of them."""
+        async with self._database.transaction(held.tenant) as session:
+            await queue.lock(session, held)
+            rest = await failures.poison(session, held)
+        log.warning("a document kills workers", extra={"job": str(held.job_id), "position": held.position})
+        return rest
 
     async def _collection(self, held: Claim) -> Collection:
         async with self._database.transaction(held.tenant) as session:
@@ -142,7 +158,11 @@ class Worker:
         async def renew() -> None:
             nonlocal lost
             while True:
-                await asyncio.sleep(self._rules.lease / 3)
+                # A hint that the job was cancelled comes at once.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._rules.lease / 3):
+                        await fenced.wait()
+                fenced.clear()
                 try:
                     await queue.renew(self._database, held, self._rules.lease)
                 except Fenced:
@@ -154,16 +174,17 @@ class Worker:
                     # Until the lease has run out there is time for the database to come back.
                     log.info("a lease was not renewed: %s", type(error).__name__)
 
-        keeper = asyncio.create_task(renew(), name="lease")
-        try:
-            yield
-        except asyncio.CancelledError:
-            if lost and block is not None and block.uncancel() == 0:
-                raise Fenced from None
-            raise
-        finally:
-            keeper.cancel()
-            await asyncio.wait({keeper})
+        async with self._hints.waiting("fence", str(held.job_id)) as fenced:
+            keeper = asyncio.create_task(renew(), name="lease")
+            try:
+                yield
+            except asyncio.CancelledError:
+                if lost and block is not None and block.uncancel() == 0:
+                    raise Fenced from None
+                raise
+            finally:
+                keeper.cancel()
+                await asyncio.wait({keeper})
 
     async def _failed(self, held: Claim, error: PergolaError | None) -> None:
         """Back to the queue when it is worth another attempt, else the end of the job."""

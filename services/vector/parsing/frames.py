@@ -22,12 +22,14 @@ class Hello(msgspec.Struct, frozen=True):
 
 
 class Task(msgspec.Struct, frozen=True):
-    """One file to parse; its bytes follow the frame as they are."""
+    """One file, or one text, to parse; its bytes follow the frame as they are."""
 
     name: str
     media_type: str | None
     size: int
     limits: Limits
+    markdown: bool = False
+    """It is no file but Markdown in UTF-8, whose places are looked for in exactly this text."""
 
 
 class Answer(msgspec.Struct, frozen=True):

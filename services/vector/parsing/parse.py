@@ -13,7 +13,7 @@ from services.vector.parsing.readers.office.pptx import read_pptx
 from services.vector.parsing.readers.office.xlsx import read_xlsx
 from services.vector.parsing.readers.pdf import read_pdf
 from services.vector.parsing.readers.records import read_json
-from services.vector.parsing.readers.text import read_markdown, read_text
+from services.vector.parsing.readers.text import mark_markdown, read_markdown, read_text
 from services.vector.parsing.reading.builder import Builder
 from services.vector.parsing.reading.detect import detect, told
 
@@ -49,6 +49,16 @@ def parse_file(data: bytes, name: str, media_type: str | None, limits: Limits) -
     else:
         _BINARY[form](data, builder)
     return builder.finish(form)
+
+
+def parse_markdown(text: str, limits: Limits) -> Parsed:
+    """The structure of a Markdown text that stays as it is, to the last character.
+
+    Raises ParseFailed with TOO_DEEP, TOO_LARGE or EMPTY.
+    """
+    builder = Builder(limits)
+    mark_markdown(builder.exactly(text), builder)
+    return builder.finish("markdown")
 
 
 def _charset(media_type: str | None) -> str | None:

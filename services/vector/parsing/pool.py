@@ -4,6 +4,7 @@ import asyncio
 from types import TracebackType
 from typing import Final, Self
 
+from services.vector.parsing.frames import Task
 from services.vector.parsing.model import Limits, Parsed, ParserUnavailable, too_large
 from services.vector.parsing.process import Worker
 
@@ -38,13 +39,21 @@ class ParserPool:
 
         Raises ParseFailed when the file is at fault, ParserUnavailable when it is not. Cancelled, it kills its process.
         """
-        if len(data) > limits.input_bytes:
-            raise too_large(limits)
+        return await self._do(data, Task(name, media_type, len(data), limits))
+
+    async def markdown(self, text: str, limits: Limits) -> Parsed:
+        """The structure of a Markdown text, which stays exactly as it is. Raises as `parse` does."""
+        data = text.encode()
+        return await self._do(data, Task("", None, len(data), limits, markdown=True))
+
+    async def _do(self, data: bytes, task: Task) -> Parsed:
+        if len(data) > task.limits.input_bytes:
+            raise too_large(task.limits)
         async with self._slots:
             worker = await self._take()
             self._busy.add(worker)
             try:
-                return await worker.parse(data, name, media_type, limits)
+                return await worker.parse(data, task)
             finally:
                 self._busy.discard(worker)
                 if not self._closed and worker.tasks < self._tasks_a_worker and worker.usable:

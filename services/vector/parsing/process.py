@@ -81,14 +81,15 @@ class Worker:
         """Of the process."""
         return self._process.pid
 
-    async def parse(self, data: bytes, name: str, media_type: str | None, limits: Limits) -> Parsed:
+    async def parse(self, data: bytes, task: Task) -> Parsed:
         """Raises ParseFailed. However this ends but with a result or a reason of the worker's own, it is killed."""
         self._broken = True
         self.tasks += 1
+        limits = task.limits
         peak = 0
         loop = asyncio.get_running_loop()
         deadline = loop.time() + limits.seconds
-        exchange = asyncio.create_task(self._exchange(data, Task(name, media_type, len(data), limits)))
+        exchange = asyncio.create_task(self._exchange(data, task))
         try:
             while not exchange.done():
                 left = deadline - loop.time()

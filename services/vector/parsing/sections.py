@@ -25,7 +25,7 @@ class Section:
 
 
 def sections(parsed: Parsed) -> Iterator[Section]:
-    """All of the text. A heading right below another one goes with it: both lead the inner section, as in Markdown."""
+    """All of the text. A heading right below another one goes with it: both lead what stands below them."""
     held: Section | None = None
     heading = -1
     only_headings = False
@@ -39,7 +39,7 @@ def sections(parsed: Parsed) -> Iterator[Section]:
                 held.spans.extend(spans)
                 only_headings = only_headings and block.kind == "heading"
                 continue
-            if only_headings and _inside(parsed, block.heading, heading):
+            if only_headings:
                 heading = block.heading
                 held = Section(parsed.path(block), block.page, [*held.spans, *spans])
                 only_headings = block.kind == "heading"
@@ -53,13 +53,12 @@ def sections(parsed: Parsed) -> Iterator[Section]:
         yield held
 
 
+def plain(text: str) -> Section:
+    """A text without structure."""
+    return Section((), 0, sentences.split(text))
+
+
 def page_at(parsed: Parsed, place: int) -> int:
     """The page that a code point of the text stands on; 0: the format has none."""
     found = bisect_right(parsed.blocks, place, key=lambda block: block.start)
     return parsed.blocks[max(0, found - 1)].page
-
-
-def _inside(parsed: Parsed, inner: int, outer: int) -> bool:
-    while inner > outer:
-        inner = parsed.headings[inner].parent
-    return inner == outer and outer >= 0

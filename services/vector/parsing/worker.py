@@ -19,7 +19,7 @@ import msgspec
 from services.vector.parsing import confine, frames
 from services.vector.parsing.frames import Answer, Hello, Task
 from services.vector.parsing.model import ParseFailed, Reason, out_of_memory
-from services.vector.parsing.parse import parse_file
+from services.vector.parsing.parse import parse_file, parse_markdown
 from services.vector.parsing.readers import pdf
 from services.vector.parsing.reading import decode
 
@@ -99,7 +99,11 @@ def _exactly(size: int) -> bytes:
 def _answer(task: Task, data: bytes, limits: confine.Confinement) -> bytes:
     limits.begin(task.limits)
     try:
-        payload = frames.frame(Answer(parsed=parse_file(data, task.name, task.media_type, task.limits)))
+        if task.markdown:
+            parsed = parse_markdown(data.decode(), task.limits)
+        else:
+            parsed = parse_file(data, task.name, task.media_type, task.limits)
+        payload = frames.frame(Answer(parsed=parsed))
         if len(payload) > frames.largest_answer(task.limits):
             return _failed(Reason.TOO_LARGE, "Its structure is larger than its text may be. Split the file.")
     except ParseFailed as error:

@@ -11,7 +11,6 @@ from services.vector.stores.database.connections import Database
 from services.vector.stores.points import explaining as store
 from services.vector.stores.points import search
 from services.vector.stores.points.explaining import Held, Reached, Sizes
-from services.vector.stores.points.layout import indexed
 from services.vector.stores.points.terms import vocabulary
 
 
@@ -135,7 +134,7 @@ def _reason(collection: Collection, prepared: Prepared, plan: search.Plan, sizes
         return "The index ended before enough points that fit the filter, so all that fit were compared."
     if plan.route == "exact":
         return f"{plan.fitting:,} points fit the filter, few enough to compare each."
-    if not indexed(collection):
+    if not collection.indexed:
         return "There is no index for so many dimensions: every vector is compared."
     if not sizes.indexed:
         return "The collection is small and has no index yet: every vector is compared."

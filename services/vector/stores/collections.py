@@ -11,7 +11,8 @@ from services.vector.stores.database.connections import Database, Record, Sessio
 from services.vector.stores.points import layout, merging
 
 _COLUMNS = (
-    "id, tenant, name, incarnation, dimension, distance, storage, embedding_model, graph, language, k1, b, created"
+    "id, tenant, name, incarnation, dimension, distance, storage, embedding_model, graph, language, k1, b, created,"
+    " chunk_mode, chunk_tokens, chunk_overlap"
 )
 
 
@@ -65,8 +66,9 @@ async def create(session: Session, app: str, tenant: str, values: dict[str, Any]
     """
     row = await session.row(
         "INSERT INTO pergola.collections"
-        " (tenant, name, incarnation, dimension, distance, storage, embedding_model, graph, language, k1, b)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT (tenant, name) DO NOTHING"
+        " (tenant, name, incarnation, dimension, distance, storage, embedding_model, graph, language, k1, b,"
+        " chunk_mode, chunk_tokens, chunk_overlap)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (tenant, name) DO NOTHING"
         f" RETURNING {_COLUMNS}",
         tenant,
         values["name"],
@@ -79,6 +81,9 @@ async def create(session: Session, app: str, tenant: str, values: dict[str, Any]
         values["language"],
         values["k1"],
         values["b"],
+        values["chunk_mode"],
+        values["chunk_tokens"],
+        values["chunk_overlap"],
     )
     if row is None:
         raise CollectionExists(f"A collection {values['name']!r} exists already.")
@@ -111,7 +116,7 @@ async def delete(session: Session, name: str) -> tuple[Collection, list[str]]:
         raise CollectionNotFound(f"There is no collection {name!r}.")
     collection = _collection(row)
     # Jobs first: a worker locks its job before it touches the collection's tables, so the two can't block each other.
-    cancelled = await jobs.cancel_all(session, collection.id)
+    cancelled = await jobs.cancel_all(session, collection)
     # A merge that runs holds the tables for minutes; it is the owner's too, so it may be ended.
     await session.execute(
         "SELECT pg_cancel_backend(pid) FROM pg_locks"

@@ -1,7 +1,7 @@
 """Documents: their newest accepted state."""
 # ruff: noqa: S608 - texts are put together from constants; values are always bound
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -19,6 +19,14 @@ class Known:
 
     hash: bytes
     accepted: int
+
+
+@dataclass(frozen=True, slots=True)
+class Unchanged:
+    """A document that is there as it came, with its hash when that was looked at."""
+
+    item: Item
+    hash: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,32 +48,31 @@ async def known(session: Session, collection: Collection, ids: Sequence[str]) ->
     return {row["id"]: Known(row["hash"], row["accepted"]) for row in rows}
 
 
-async def touch(session: Session, collection: Collection, unchanged: Mapping[str, bytes], accepted: int) -> set[str]:
+async def touch(session: Session, collection: Collection, unchanged: Sequence[Unchanged]) -> set[str]:
     """Marks documents as accepted anew, so that an older job that comes late doesn't change them back.
 
-    `unchanged`: their hashes when they were last looked at. Returns those that are different ones by now, and were not
-    accepted later: they have to be ingested after all.
+    Returns those that are different ones by now, and were not accepted later: they have to be ingested after all.
     """
+    numbers = {one.item.document_id: one.item.accepted for one in unchanged}
     touched = await session.fetch(
-        "UPDATE pergola.documents d SET accepted = $4 FROM (SELECT k.id FROM pergola.documents k"
-        " JOIN unnest($2::text[], $3::bytea[]) AS n (id, hash) ON n.id = k.id AND n.hash = k.hash"
-        " WHERE k.collection_id = $1 AND k.accepted <= $4 ORDER BY k.id FOR UPDATE OF k) o"
+        "UPDATE pergola.documents d SET accepted = o.newer FROM (SELECT k.id, n.accepted AS newer"
+        " FROM pergola.documents k JOIN unnest($2::text[], $3::bytea[], $4::bigint[]) AS n (id, hash, accepted)"
+        " ON n.id = k.id AND n.hash = k.hash"
+        " WHERE k.collection_id = $1 AND k.accepted <= n.accepted ORDER BY k.id FOR UPDATE OF k) o"
         " WHERE d.collection_id = $1 AND d.id = o.id RETURNING d.id",
         collection.id,
-        list(unchanged),
-        list(unchanged.values()),
-        accepted,
+        [one.item.document_id for one in unchanged],
+        [one.hash for one in unchanged],
+        [one.item.accepted for one in unchanged],
     )
-    others = unchanged.keys() - {row["id"] for row in touched}
+    others = numbers.keys() - {row["id"] for row in touched}
     if not others:
         return set()
     found = await known(session, collection, sorted(others))
-    return {one for one in others if one not in found or found[one].accepted <= accepted}
+    return {one for one in others if one not in found or found[one].accepted <= numbers[one]}
 
 
-async def write(
-    session: Session, collection: Collection, documents: Sequence[Settled], accepted: int
-) -> tuple[set[str], int]:
+async def write(session: Session, collection: Collection, documents: Sequence[Settled]) -> tuple[set[str], int]:
     """Stores documents, except those of which a later accepted state is there.
 
     Locks them in the order of their ids, so two writers can't wait for each other. Returns the ids that were written,
@@ -75,9 +82,9 @@ async def write(
     rows = await session.fetch(
         "INSERT INTO pergola.documents AS d"
         " (collection_id, id, tenant, title, format, metadata, text, hash, accepted, chunks)"
-        " SELECT $1, n.id, $2, n.title, n.format, n.metadata, n.text, n.hash, $3, n.chunks FROM"
-        " unnest($4::text[], $5::text[], $6::text[], $7::jsonb[], $8::text[], $9::bytea[], $10::int[])"
-        " AS n (id, title, format, metadata, text, hash, chunks)"
+        " SELECT $1, n.id, $2, n.title, n.format, n.metadata, n.text, n.hash, n.accepted, n.chunks FROM"
+        " unnest($3::text[], $4::text[], $5::text[], $6::jsonb[], $7::text[], $8::bytea[], $9::int[], $10::bigint[])"
+        " AS n (id, title, format, metadata, text, hash, chunks, accepted)"
         " ON CONFLICT (collection_id, id) DO UPDATE SET title = EXCLUDED.title, format = EXCLUDED.format,"
         " metadata = EXCLUDED.metadata, text = EXCLUDED.text, hash = EXCLUDED.hash, accepted = EXCLUDED.accepted,"
         " chunks = EXCLUDED.chunks, updated = now(), fresh = d.deleted, deleted = false,"
@@ -85,7 +92,6 @@ async def write(
         " RETURNING d.id, d.fresh AS new",
         collection.id,
         collection.tenant,
-        accepted,
         [one.item.document_id for one in ordered],
         [one.item.title for one in ordered],
         [one.item.format for one in ordered],
@@ -93,6 +99,7 @@ async def write(
         [one.item.text for one in ordered],
         [one.hash for one in ordered],
         [one.chunks for one in ordered],
+        [one.item.accepted for one in ordered],
     )
     return {row["id"] for row in rows}, sum(row["new"] for row in rows)
 
@@ -122,11 +129,12 @@ async def page(session: Session, collection: Collection, after: str, size: int) 
     return [_stored(row) for row in rows]
 
 
-async def remove(session: Session, collection: Collection, document: str) -> bool:
+async def remove(session: Session, collection: Collection, document: str, keep_days: int) -> bool:
     """Marks a document as deleted; its points are then the caller's to delete. False: there is none.
 
     The mark takes a number of the jobs' sequence: jobs accepted before it don't bring the document back. Clears some
-    marks older than every open job; an hour, because a job's number is taken a little before the job can be seen.
+    marks older than every open job and than what can still be retried: jobs are kept `keep_days`; a day more, because
+    a retry may be under way, and a job's number is taken a little before the job can be seen.
     """
     number = await session.value(
         "UPDATE pergola.documents SET deleted = true, accepted = nextval('pergola.jobs_number_seq'), title = '',"
@@ -139,11 +147,13 @@ async def remove(session: Session, collection: Collection, document: str) -> boo
         return False
     await session.execute(
         "DELETE FROM pergola.documents WHERE collection_id = $1 AND id IN (SELECT id FROM pergola.documents"
-        " WHERE collection_id = $1 AND deleted AND updated < now() - interval '1 hour' AND accepted < coalesce("
+        " WHERE collection_id = $1 AND deleted AND updated < now() - make_interval(days => $3 + 1)"
+        " AND accepted < coalesce("
         " (SELECT min(number) FROM pergola.jobs WHERE collection_id = $1 AND status IN ('queued', 'running')), $2)"
         " LIMIT 100 FOR UPDATE SKIP LOCKED)",
         collection.id,
         number,
+        keep_days,
     )
     return True
 

@@ -2,6 +2,7 @@
 # ruff: noqa: S608 - texts are put together from constants; values are always bound
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
@@ -15,7 +16,7 @@ SHOWN_FAILURES = 100
 
 COLUMNS = (
     "id, kind, collection, status, attempt, total, done, failed, unchanged, chunks, error_reason, error_message,"
-    " created, started, ended, last_event, number"
+    " created, started, ended, last_event, number, wait_for, waits_for, retry_of"
 )
 
 
@@ -29,21 +30,34 @@ def state(row: Record) -> JobState:
         error_message=row["error_message"],
         started=row["started"],
         ended=row["ended"],
+        waiting_for=tuple(row["waits_for"]),
     )
 
 
-async def accept(
-    session: Session, tenant: str, job_id: str, collection: Collection, documents: Sequence[NewDocument], keep_days: int
-) -> Job:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewJob:
+    """A job to be queued."""
+
+    tenant: str
+    id: str
+    collection: Collection
+    wait_for: Sequence[str] = ()
+    """Consumers of the change feed."""
+    keep_days: int
+    """Days after which ended jobs may go."""
+    retry_of: str = ""
+
+
+async def accept(session: Session, new: NewJob, documents: Sequence[NewDocument]) -> Job:
     """Queues an ingestion with everything it needs; clears some of the tenant's jobs that ended `keep_days` ago."""
-    row = await _queued(session, tenant, job_id, collection, len(documents), keep_days)
+    row = await queued(session, new, len(documents))
     # Not by COPY, which row-level security rules out.
     await session.execute(
         "INSERT INTO pergola.job_documents (job_id, tenant, position, document_id, title, format, metadata, text)"
         " SELECT $1, $2, d.* FROM"
         " unnest($3::int[], $4::text[], $5::text[], $6::text[], $7::jsonb[], $8::text[]) AS d",
-        UUID(job_id),
-        tenant,
+        UUID(new.id),
+        new.tenant,
         list(range(len(documents))),
         [one.id for one in documents],
         [one.title for one in documents],
@@ -51,20 +65,18 @@ async def accept(
         [msgspec.json.encode(one.metadata).decode() for one in documents],
         [one.text for one in documents],
     )
-    await add_event(session, tenant, row)
-    return _job(row, [])
+    await add_event(session, new.tenant, row)
+    return assembled(row, [])
 
 
-async def accept_file(
-    session: Session, tenant: str, job_id: str, collection: Collection, file: NewFile, keep_days: int
-) -> Job:
+async def accept_file(session: Session, new: NewJob, file: NewFile) -> Job:
     """The same for one uploaded file."""
-    row = await _queued(session, tenant, job_id, collection, 1, keep_days)
+    row = await queued(session, new, 1)
     await session.execute(
         "INSERT INTO pergola.job_documents (job_id, tenant, position, document_id, title, format, metadata,"
         " upload_id, media_type, bytes, sha256) VALUES ($1, $2, 0, $3, $4, '', $5, $6, $7, $8, $9)",
-        UUID(job_id),
-        tenant,
+        UUID(new.id),
+        new.tenant,
         file.id,
         file.title,
         msgspec.json.encode(file.metadata).decode(),
@@ -73,28 +85,29 @@ async def accept_file(
         file.size,
         file.sha256,
     )
-    await session.execute("UPDATE pergola.uploads SET job_id = $2 WHERE id = $1", UUID(file.upload_id), UUID(job_id))
-    await add_event(session, tenant, row)
-    return _job(row, [])
+    await session.execute("UPDATE pergola.uploads SET job_id = $2 WHERE id = $1", UUID(file.upload_id), UUID(new.id))
+    await add_event(session, new.tenant, row)
+    return assembled(row, [])
 
 
-async def _queued(
-    session: Session, tenant: str, job_id: str, collection: Collection, total: int, keep_days: int
-) -> Record:
+async def queued(session: Session, new: NewJob, total: int) -> Record:
+    """The row of a new job of `total` documents, which are still to be written, as is its first event."""
     await session.execute(
         "DELETE FROM pergola.jobs WHERE id IN (SELECT id FROM pergola.jobs"
         " WHERE tenant = $1 AND ended < now() - make_interval(days => $2) LIMIT 20 FOR UPDATE SKIP LOCKED)",
-        tenant,
-        keep_days,
+        new.tenant,
+        new.keep_days,
     )
     row = await session.row(
-        "INSERT INTO pergola.jobs (id, tenant, kind, collection_id, collection, status, total)"
-        f" VALUES ($1, $2, 'ingest', $3, $4, 'queued', $5) RETURNING {COLUMNS}",
-        UUID(job_id),
-        tenant,
-        collection.id,
-        collection.name,
+        "INSERT INTO pergola.jobs (id, tenant, kind, collection_id, collection, status, total, wait_for, retry_of)"
+        f" VALUES ($1, $2, 'ingest', $3, $4, 'queued', $5, $6, $7) RETURNING {COLUMNS}",
+        UUID(new.id),
+        new.tenant,
+        new.collection.id,
+        new.collection.name,
         total,
+        list(new.wait_for),
+        UUID(new.retry_of) if new.retry_of else None,
     )
     assert row is not None  # noqa: S101 - INSERT … RETURNING
     return row
@@ -116,7 +129,14 @@ async def get(session: Session, job_id: str) -> Job | None:
     row = await session.row(f"SELECT {COLUMNS} FROM pergola.jobs WHERE id = $1", UUID(job_id))
     if row is None:
         return None
-    return _job(row, (await _notes(session, [row["id"]])).get(job_id, []))
+    return assembled(row, (await _notes(session, [row["id"]])).get(job_id, []))
+
+
+async def hold(session: Session, job_id: str) -> Record | None:
+    """The row of a job, which nobody changes before the current transaction has ended."""
+    return await session.row(
+        f"SELECT {COLUMNS}, collection_id FROM pergola.jobs WHERE id = $1 FOR UPDATE", UUID(job_id)
+    )
 
 
 async def page(session: Session, collection: str, before: int | None, size: int) -> list[tuple[int, Job]]:
@@ -129,7 +149,7 @@ async def page(session: Session, collection: str, before: int | None, size: int)
         size,
     )
     notes = await _notes(session, [row["id"] for row in rows])
-    return [(row["number"], _job(row, notes.get(str(row["id"]), []))) for row in rows]
+    return [(row["number"], assembled(row, notes.get(str(row["id"]), []))) for row in rows]
 
 
 async def events(session: Session, job_id: str, after: int, limit: int) -> tuple[list[tuple[int, Job]], bool] | None:
@@ -138,7 +158,7 @@ async def events(session: Session, job_id: str, after: int, limit: int) -> tuple
     And whether the job had ended before they were read, so that no event can follow the last one of them.
     """
     head = await session.row(
-        "SELECT id, kind, collection, created, ended FROM pergola.jobs WHERE id = $1", UUID(job_id)
+        "SELECT id, kind, collection, created, ended, wait_for, retry_of FROM pergola.jobs WHERE id = $1", UUID(job_id)
     )
     if head is None:
         return None
@@ -152,33 +172,62 @@ async def events(session: Session, job_id: str, after: int, limit: int) -> tuple
     found = [
         (
             row["cursor"],
-            _assembled(head, msgspec.json.decode(row["state"], type=JobState), notes, row["cursor"]),
+            _at(head, msgspec.json.decode(row["state"], type=JobState), notes, row["cursor"]),
         )
         for row in rows
     ]
     return found, head["ended"] is not None
 
 
-async def cancel_all(session: Session, collection_id: int) -> list[str]:
-    """Ends every open job of a collection; whoever works on one finds its fence changed. Returns their ids."""
+async def cancel(session: Session, job_id: str) -> bool:
+    """Ends a job that is open; whoever works on it finds its fence changed. False: it was not open.
+
+    What failed before can still be retried; of the rest, texts and files go.
+    """
+    row = await session.row(_CANCEL + " WHERE id = $1 AND status IN ('queued', 'running')" + _CANCELLED, UUID(job_id))
+    if row is None:
+        return False
+    await add_event(session, row["tenant"], row)
+    await session.execute(
+        "DELETE FROM pergola.uploads u WHERE job_id = $1 AND NOT EXISTS"
+        " (SELECT FROM pergola.job_documents d WHERE d.job_id = $1 AND d.upload_id = u.id AND d.failed)",
+        row["id"],
+    )
+    await session.execute(
+        "UPDATE pergola.job_documents SET text = NULL WHERE text IS NOT NULL AND NOT failed AND job_id = $1", row["id"]
+    )
+    return True
+
+
+async def cancel_all(session: Session, collection: Collection) -> list[str]:
+    """Ends every open job of a collection, for good, and drops what its ended ones kept. Returns the ids of the former.
+
+    To be run when the collection goes.
+    """
     rows = await session.fetch(
-        "UPDATE pergola.jobs SET status = 'cancelled', fence = fence + 1, ended = now(), lease_until = NULL"
-        " WHERE collection_id = $1 AND status IN ('queued', 'running') RETURNING tenant, " + COLUMNS,
-        collection_id,
+        _CANCEL + " WHERE collection_id = $1 AND status IN ('queued', 'running')" + _CANCELLED, collection.id
     )
     for row in rows:
         await add_event(session, row["tenant"], row)
+    every = "(SELECT id FROM pergola.jobs WHERE tenant = $1 AND collection = $2 AND collection_id = $3)"
+    of = (collection.tenant, collection.name, collection.id)
+    await session.execute(f"DELETE FROM pergola.uploads WHERE job_id IN {every}", *of)
     await session.execute(
-        "UPDATE pergola.job_documents SET text = NULL WHERE text IS NOT NULL AND job_id = ANY($1::uuid[])",
-        [row["id"] for row in rows],
+        f"UPDATE pergola.job_documents SET text = NULL WHERE text IS NOT NULL AND job_id IN {every}", *of
     )
-    await session.execute("DELETE FROM pergola.uploads WHERE job_id = ANY($1::uuid[])", [row["id"] for row in rows])
     return [str(row["id"]) for row in rows]
+
+
+_CANCEL = (
+    "UPDATE pergola.jobs SET status = 'cancelled', fence = fence + 1, ended = now(), lease_until = NULL,"
+    " waits_for = '{}'"
+)
+_CANCELLED = " RETURNING tenant, " + COLUMNS
 
 
 async def _notes(session: Session, ids: Sequence[UUID]) -> dict[str, list[Note]]:
     rows = await session.fetch(
-        "SELECT job_id, cursor, kind, document, reason, message FROM ("
+        "SELECT job_id, cursor, kind, document, reason, message, retried_by FROM ("
         " SELECT *, row_number() OVER (PARTITION BY job_id, kind ORDER BY number) AS place"
         " FROM pergola.job_notes WHERE job_id = ANY($1::uuid[])) n WHERE place <= $2 ORDER BY job_id, number",
         list(ids),
@@ -186,23 +235,28 @@ async def _notes(session: Session, ids: Sequence[UUID]) -> dict[str, list[Note]]
     )
     found: dict[str, list[Note]] = {}
     for row in rows:
-        found.setdefault(str(row["job_id"]), []).append(
-            Note(
-                kind=row["kind"],
-                document=row["document"],
-                reason=row["reason"],
-                message=row["message"],
-                cursor=row["cursor"],
-            )
-        )
+        found.setdefault(str(row["job_id"]), []).append(note(row))
     return found
 
 
-def _job(row: Record, notes: Sequence[Note]) -> Job:
-    return _assembled(row, state(row), notes, row["last_event"])
+def note(row: Record) -> Note:
+    """From its row."""
+    return Note(
+        kind=row["kind"],
+        document=row["document"],
+        reason=row["reason"],
+        message=row["message"],
+        cursor=row["cursor"],
+        retried_by=str(row["retried_by"] or ""),
+    )
 
 
-def _assembled(row: Record, current: JobState, notes: Sequence[Note], cursor: int) -> Job:
+def assembled(row: Record, notes: Sequence[Note]) -> Job:
+    """A job as it is in its row, with these notes."""
+    return _at(row, state(row), notes, row["last_event"])
+
+
+def _at(row: Record, current: JobState, notes: Sequence[Note], cursor: int) -> Job:
     created: datetime = row["created"]
     known = [note for note in notes if note.cursor <= cursor]
     return Job(
@@ -213,4 +267,6 @@ def _assembled(row: Record, current: JobState, notes: Sequence[Note], cursor: in
         state=current,
         failures=tuple(note for note in known if note.kind == "failure"),
         warnings=tuple(note.message for note in known if note.kind == "warning"),
+        wait_for=tuple(row["wait_for"]),
+        retry_of=str(row["retry_of"] or ""),
     )

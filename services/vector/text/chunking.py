@@ -1,16 +1,19 @@
-"""Cuts a text into passages: whole sentences under one heading, no longer than the model reads, with some overlap."""
+"""Cuts a text into passages no longer than the model reads, with some overlap, by one of three modes."""
 
-from collections.abc import Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from services.providers.embedding.model import Span, Tokenizer
-from services.vector.model import Format
+from services.vector.model import Chunking
 from services.vector.parsing.sections import Section
-from services.vector.text import markdown, sentences
 
 _HEADER_SHARE: Final = 4
 """Title and headings take at most this part (a quarter) of a model's window."""
+_SPANS_AT_ONCE: Final = 256
+_LONGEST_WORD: Final = 8
+"""Tokens without white space between them that stay together in mode `tokens`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,7 +28,7 @@ class Passage:
 
 @dataclass(frozen=True, slots=True)
 class Unit:
-    """What is not cut any further, if it fits: a sentence, or a line of code or of a table."""
+    """What is not cut any further: a sentence, a line of code or of a table, a word."""
 
     start: int
     end: int
@@ -35,25 +38,43 @@ class Unit:
 class Chunker:
     """Cuts texts for one model."""
 
-    def __init__(self, tokenizer: Tokenizer, window: int, *, tokens: int, overlap: int) -> None:
-        """Passages of at most `tokens`, or what the window leaves beside title and headings; `overlap` tokens of
-        whole sentences at the end of a passage are said again at the start of the next one of the same section."""
-        self._tokenizer = tokenizer
-        self._header_limit = window // _HEADER_SHARE
-        self._limit = min(tokens, window - self._header_limit)
-        self._overlap = min(overlap, self._limit // 2)
+    def __init__(self, tokenizer: Tokenizer, window: int, chunking: Chunking) -> None:
+        """Passages of at most `chunking.tokens`, or what the window leaves beside title and headings. They begin with
+        the last `chunking.overlap` tokens of the one before, as far as those are whole sentences or words.
 
-    def cut(self, text: str, form: Format) -> list[Passage]:
-        """The passages of a text, in order; none only when it is nothing but white space."""
-        return self.pack(text, (Section(path, 0, spans) for path, spans in _sections(text, form)))
+        The modes: `structure` keeps to one heading and to whole sentences, `sentences` to whole sentences alone,
+        `tokens` to words alone. No mode goes over the end of a page.
+        """
+        self._tokenizer = tokenizer
+        self._mode = chunking.mode
+        self._header_limit = window // _HEADER_SHARE
+        self._limit = min(chunking.tokens, window - self._header_limit)
+        self._overlap = min(chunking.overlap, self._limit // 2)
 
     def pack(self, text: str, sections: Iterable[Section]) -> list[Passage]:
-        """The passages of a text's sections, in order; none reaches over the end of its section."""
+        """The passages of a text's sections, in order; none only when the text is nothing but white space."""
         passages: list[Passage] = []
-        for one in sections:
-            units = self._units(text, one.spans)
-            passages.extend(Passage(start, end, one.path, one.page) for start, end in self._pack(units))
+        for together in self._together(sections):
+            # Where each section begins, to know under which headings a passage does.
+            starts = [one.spans[0][0] for one in together]
+            units = (unit for one in together for unit in self._units(text, one.spans))
+            for start, end in self._pack(units):
+                section = together[bisect_right(starts, start) - 1]
+                passages.append(Passage(start, end, section.path, section.page))
         return passages
+
+    def _together(self, sections: Iterable[Section]) -> Iterator[list[Section]]:
+        """Sections that a passage may reach over."""
+        held: list[Section] = []
+        for one in sections:
+            if not one.spans:
+                continue
+            if held and (self._mode == "structure" or held[-1].page != one.page):
+                yield held
+                held = []
+            held.append(one)
+        if held:
+            yield held
 
     def header(self, title: str, path: Sequence[str]) -> str:
         """What is embedded above a passage, so that it can be found by what it is about: title and headings.
@@ -65,16 +86,21 @@ class Chunker:
         spans = self._tokenizer.spans([text])[0]
         return text if len(spans) <= self._header_limit else text[: spans[self._header_limit - 1][1]]
 
-    def _units(self, text: str, spans: Sequence[Span]) -> list[Unit]:
-        """`spans` with their lengths in tokens; those that exceed the limit are cut between words."""
-        units: list[Unit] = []
-        counted = self._tokenizer.spans([text[start:end] for start, end in spans])
-        for (start, end), tokens in zip(spans, counted, strict=True):
-            if len(tokens) <= self._limit:
-                units.append(Unit(start, end, len(tokens)))
-            else:
-                units.extend(self._halved(text, start, end, tokens))
-        return units
+    def _units(self, text: str, spans: Sequence[Span]) -> Iterator[Unit]:
+        """What `spans` are packed from: themselves, where they exceed the limit parts of them; in mode `tokens` words.
+
+        Not all at once: a text may have millions of tokens.
+        """
+        for first in range(0, len(spans), _SPANS_AT_ONCE):
+            part = spans[first : first + _SPANS_AT_ONCE]
+            counted = self._tokenizer.spans([text[start:end] for start, end in part])
+            for (start, end), tokens in zip(part, counted, strict=True):
+                if self._mode == "tokens" and tokens:
+                    yield from _words(text, start, end, tokens)
+                elif len(tokens) <= self._limit:
+                    yield Unit(start, end, len(tokens))
+                else:
+                    yield from self._halved(text, start, end, tokens)
 
     def _halved(self, text: str, start: int, end: int, tokens: Sequence[Span]) -> list[Unit]:
         units: list[Unit] = []
@@ -94,21 +120,19 @@ class Chunker:
         units.append(Unit(begin, end, len(tokens) - first))
         return units
 
-    def _pack(self, units: Sequence[Unit]) -> list[Span]:
+    def _pack(self, units: Iterable[Unit]) -> Iterator[Span]:
         """As many units a passage as fit; the next one begins with the last few of it."""
-        spans: list[Span] = []
         held: list[Unit] = []
         size = 0
         for unit in units:
             if held and size + unit.tokens > self._limit:
-                spans.append((held[0].start, held[-1].end))
+                yield held[0].start, held[-1].end
                 held = self._kept(held, unit)
                 size = sum(one.tokens for one in held)
             held.append(unit)
             size += unit.tokens
         if held:
-            spans.append((held[0].start, held[-1].end))
-        return spans
+            yield held[0].start, held[-1].end
 
     def _kept(self, held: Sequence[Unit], coming: Unit) -> list[Unit]:
         kept: list[Unit] = []
@@ -121,30 +145,13 @@ class Chunker:
         return kept
 
 
-def _sections(text: str, form: Format) -> list[tuple[tuple[str, ...], list[Span]]]:
-    """The text's sections: the headings above, and the spans of sentences and lines, the headings' own lines first."""
-    if form == "text":
-        return [((), sentences.split(text))]
-    found: list[tuple[tuple[str, ...], list[Span]]] = []
-    path: list[tuple[int, str]] = []
-    spans: list[Span] = []
-    only_headings = True
-    for block in markdown.blocks(text):
-        if block.heading:
-            # A heading right below another one goes with it: both lead the first passage of the inner section.
-            if not only_headings and spans:
-                found.append((tuple(title for _, title in path), spans))
-                spans = []
-                only_headings = True
-            path = [(level, title) for level, title in path if level < block.heading]
-            path.append((block.heading, block.title))
-            spans.extend(markdown.lines(text, block.start, block.end))
-        elif block.by_line:
-            spans.extend(markdown.lines(text, block.start, block.end))
-            only_headings = False
-        else:
-            spans.extend(sentences.split(text, block.start, block.end))
-            only_headings = False
-    if spans:
-        found.append((tuple(title for _, title in path), spans))
-    return found
+def _words(text: str, start: int, end: int, tokens: Sequence[Span]) -> Iterator[Unit]:
+    """Tokens that stand together without white space, in scripts without it a few at a time."""
+    begin, count = start, 0
+    for place, (first, _) in enumerate(tokens):
+        fresh = text[start + first - 1].isspace() or count >= _LONGEST_WORD
+        if place and fresh:
+            yield Unit(begin, start + tokens[place - 1][1], count)
+            begin, count = start + first, 0
+        count += 1
+    yield Unit(begin, end, count)

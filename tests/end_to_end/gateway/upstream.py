@@ -160,6 +160,15 @@ class _Jobs(job_pb2_grpc.JobServiceServicer):
     async def ListJobs(self, request: Any, context: Any) -> Any:
         return await self.book.one("ListJobs", request, context, job_pb2.ListJobsResponse())
 
+    async def CancelJob(self, request: Any, context: Any) -> Any:
+        return await self.book.one("CancelJob", request, context, job_pb2.CancelJobResponse())
+
+    async def RetryJob(self, request: Any, context: Any) -> Any:
+        return await self.book.one("RetryJob", request, context, job_pb2.RetryJobResponse())
+
+    async def ListFailedDocuments(self, request: Any, context: Any) -> Any:
+        return await self.book.one("ListFailedDocuments", request, context, job_pb2.ListFailedDocumentsResponse())
+
     async def WatchJob(self, request: Any, context: Any) -> Any:
         async for message in self.book.many("WatchJob", request, context, []):
             yield message
@@ -175,6 +184,9 @@ class _Changes(change_pb2_grpc.ChangeServiceServicer):
 
     async def AckChanges(self, request: Any, context: Any) -> Any:
         return await self.book.one("AckChanges", request, context, change_pb2.AckChangesResponse())
+
+    async def ListConsumers(self, request: Any, context: Any) -> Any:
+        return await self.book.one("ListConsumers", request, context, change_pb2.ListConsumersResponse())
 
     async def ListChangeSources(self, request: Any, context: Any) -> Any:
         return await self.book.one("ListChangeSources", request, context, change_pb2.ListChangeSourcesResponse())

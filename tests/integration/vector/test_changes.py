@@ -168,6 +168,7 @@ async def test_many_writers_leave_no_gap_and_a_follower_that_breaks_off_misses_n
         collection = await collection_store.find(session, name)
     assert collection is not None
     committed = 0
+    stored: dict[str, None] = {}
 
     async def write(writer: int) -> None:
         nonlocal committed
@@ -192,10 +193,12 @@ async def test_many_writers_leave_no_gap_and_a_follower_that_breaks_off_misses_n
                     await session.value("SELECT pg_sleep(0.005)")
                     _maybe_abort(dice)
                 committed += amount
+                stored.update(dict.fromkeys(one.point.id for one in writes))
             except _AbortedByTest:
                 pass
 
     seen: list[int] = []
+    ids: list[str] = []
     progress = asyncio.Event()
 
     async def follow() -> None:
@@ -205,6 +208,7 @@ async def test_many_writers_leave_no_gap_and_a_follower_that_breaks_off_misses_n
             call = vector.watch(name, after=cursor)
             async for event in call:
                 seen.extend(change.seq for change in event.changes.items)
+                ids.extend(change.upsert.id for change in event.changes.items)
                 progress.set()
                 if event.HasField("changes"):
                     cursor = event.changes.cursor
@@ -222,5 +226,7 @@ async def test_many_writers_leave_no_gap_and_a_follower_that_breaks_off_misses_n
     await asyncio.wait({follower})
     assert all(later == earlier + 1 for earlier, later in pairwise([0, *seen]))
     assert seen[-1] == committed
+    assert len(ids) == len(set(ids))
+    assert set(ids) == stored.keys()
     counted = await vector.get(name)
     assert counted.point_count == committed

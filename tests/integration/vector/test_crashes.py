@@ -1,6 +1,7 @@
 """The process that works on a job is killed; another one, or the next, goes on where it was."""
 
 import asyncio
+import json
 import os
 import signal
 import subprocess
@@ -8,6 +9,7 @@ import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import NamedTuple
+from uuid import UUID
 
 import grpc
 import pytest
@@ -15,7 +17,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from local.system import ports
 from pergola.vector.v1 import job_pb2
-from services.vector.stores import queue
+from services.vector.stores import failures, queue
 from services.vector.stores.database.connections import Database
 from tests.stacks import CHECKOUT, Stores
 from tests.support.vector import Vector, caller, database_of, vector_service
@@ -168,18 +170,68 @@ async def test_a_worker_that_is_asked_to_stop_hands_its_job_over_without_a_mark(
         second.kill()
 
 
-async def test_a_job_that_kills_its_workers_at_one_place_is_ended(house: House) -> None:
+async def _lose_a_worker(house: House) -> queue.Claim:
+    """A worker takes the job and is never heard of again, by a clock that we set forward."""
+    ((tenant, job_id),) = await queue.candidates(house.database)
+    taken = await queue.claim(house.database, tenant, job_id, 3600)
+    assert taken is not None
+    async with house.database.transaction(tenant) as session:
+        await session.execute("UPDATE pergola.jobs SET lease_until = now() - interval '1 second'")
+    return taken[0]
+
+
+async def test_a_document_that_kills_its_workers_fails_and_the_others_go_on(house: House) -> None:
     collection = await house.vector.create()
-    job = await house.vector.accept(collection, "One.", "Two.")
-    # Two workers that take the job and are never heard of again, by a clock that we set forward.
-    for _ in range(2):
-        ((tenant, job_id),) = await queue.candidates(house.database)
-        assert await queue.claim(house.database, tenant, job_id, 3600) is not None
-        async with house.database.transaction(tenant) as session:
-            await session.execute("UPDATE pergola.jobs SET lease_until = now() - interval '1 second'")
+    job = await house.vector.accept(collection, "One.", "Two.", "Three.")
+    assert (await _lose_a_worker(house)).careful_until == 0
+    # Nobody knows which of them it was: the next one takes them one by one.
+    assert (await _lose_a_worker(house)).careful_until > 0
     async with vector_service(house.environ, poll_seconds="0.2"):
         done = await house.vector.ended(job)
-    assert (done.status, done.error.reason, done.attempt) == ("failed", "WORKER_LOST", 3)
+        assert (done.status, done.attempt) == ("completed", 3)
+        assert (done.progress.documents_done, done.progress.documents_failed) == (2, 1)
+        assert [one.reason for one in done.failures] == ["WORKER_LOST"]
+        # Its text is there still.
+        reply = await house.vector.jobs.RetryJob(job_pb2.RetryJobRequest(id=job))
+        again = await house.vector.ended(reply.job.id)
+    assert (again.status, again.progress.documents_done) == ("completed", 1)
+    assert (await house.vector.get(collection)).document_count == 3
+
+
+async def test_one_by_one_the_innocent_are_let_through(house: House) -> None:
+    collection = await house.vector.create()
+    job = await house.vector.accept(collection, *(f"Document {n}." for n in range(5)))
+    await _lose_a_worker(house)
+    async with vector_service(house.environ, poll_seconds="0.2"):
+        done = await house.vector.ended(job)
+    assert (done.status, done.progress.documents_done) == ("completed", 5)
+    steps = [
+        event.job.job.progress.documents_done
+        async for event in house.vector.jobs.WatchJob(job_pb2.WatchJobRequest(id=job))
+        if event.HasField("job")
+    ]
+    assert sorted(set(steps)) == [0, 1, 2, 3, 4, 5]
+
+
+async def test_a_job_full_of_documents_that_kill_workers_is_given_up(house: House) -> None:
+    collection = await house.vector.create()
+    job = await house.vector.accept(collection, *(f"Document {n}." for n in range(8)))
+    rest: queue.Claim | None = None
+    for _ in range(failures.MOST_POISONED):
+        await _lose_a_worker(house)
+        await _lose_a_worker(house)
+        taken = await queue.claim(house.database, "default", UUID(job), 3600)
+        assert taken is not None
+        held, poisoned = taken
+        assert poisoned
+        async with house.database.transaction("default") as session:
+            await queue.lock(session, held)
+            rest = await failures.poison(session, held)
+            if rest is not None:
+                await queue.put_back(session, held, 0, failed=False)
+    assert rest is None
+    done = await house.vector.ended(job)
+    assert (done.status, done.error.reason, done.progress.documents_failed) == ("failed", "WORKER_LOST", 5)
 
 
 async def test_a_job_is_held_by_one_worker_and_its_fence_keeps_the_others_out(house: House) -> None:
@@ -225,3 +277,18 @@ async def test_tenants_take_turns(house: House) -> None:
             await queue.lock(session, taken[0])
             await queue.end(session, taken[0], "completed")
     assert order == ["busy", "quiet", "busy", "quiet", "busy", "busy", "busy"]
+
+
+async def test_finding_the_next_job_reads_no_more_when_many_wait(house: House) -> None:
+    async with house.database.transaction("busy") as session:
+        await session.execute(
+            "INSERT INTO pergola.jobs (id, tenant, kind, collection_id, collection, status, total)"
+            " SELECT gen_random_uuid(), 'busy', 'ingest', 1, 'c', 'queued', 1 FROM generate_series(1, 20000)"
+        )
+    async with house.database.owner_connection() as connection:
+        await connection.execute("ANALYZE pergola.jobs")
+    async with house.database.across_tenants() as session:
+        rows = await session.fetch("EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) " + queue.CANDIDATES)
+    plan = json.loads(rows[0][0])[0]["Plan"]
+    assert plan["Shared Hit Blocks"] + plan["Shared Read Blocks"] < 100
+    assert len(await queue.candidates(house.database)) == 1

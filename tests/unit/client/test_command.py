@@ -228,6 +228,41 @@ def test_jobs_are_listed(gateway: ScriptedGateway) -> None:
     assert run.end() == (0, "j1  2026-01-02 03:04:05Z  running    c  1/3 documents\n", "")
 
 
+def test_a_job_is_cancelled_and_retried(gateway: ScriptedGateway) -> None:
+    ended = job(status="cancelled", collection="c", documents_total=3)
+    ended.create_time.FromJsonString("2026-01-02T03:04:05Z")
+    shown = "j1  2026-01-02 03:04:05Z  cancelled  c  0/3 documents\n"
+    run = Run(gateway, "jobs", "cancel", "j1")
+    assert gateway.answer("JobService", "CancelJob", job_pb2.CancelJobResponse(job=ended)).id == "j1"
+    assert run.end() == (0, shown, "")
+    run = Run(gateway, "jobs", "retry", "j1", "a.md", "b.md")
+    asked = gateway.answer("JobService", "RetryJob", job_pb2.RetryJobResponse(job=ended))
+    assert (asked.id, list(asked.documents)) == ("j1", ["a.md", "b.md"])
+    assert asked.request_id
+    assert run.end() == (0, shown, "")
+
+
+def test_what_failed_in_a_job_is_listed(gateway: ScriptedGateway) -> None:
+    run = Run(gateway, "jobs", "failures", "j1")
+    failures = [
+        job_pb2.DocumentFailure(document="a.pdf", reason="ENCRYPTED", message="It needs a password."),
+        job_pb2.DocumentFailure(document="b.md", reason="TOO_SLOW", message="Too slow.", retried_by="j2"),
+    ]
+    asked = gateway.answer("JobService", "ListFailedDocuments", job_pb2.ListFailedDocumentsResponse(failures=failures))
+    assert asked.id == "j1"
+    assert run.end() == (
+        0,
+        "a.pdf  ENCRYPTED: It needs a password.\nb.md  TOO_SLOW: Too slow.  retried by j2\n",
+        "",
+    )
+
+
+def test_a_job_that_is_to_be_cancelled_must_be_named(gateway: ScriptedGateway) -> None:
+    code, out, err = Run(gateway, "jobs", "cancel").end()
+    assert (code, out) == (2, "")
+    assert "pergola jobs cancel ID" in err
+
+
 @pytest.mark.parametrize(
     "arguments", [[], ["dance"], ["ask"], ["ask", "q", "--k", "0"], ["search", "q", "--mode", "x"], ["ingest"]]
 )

@@ -9,7 +9,11 @@ from hypothesis import strategies as st
 from services.providers.embedding import weights
 from services.providers.embedding.estimate import Estimate
 from services.providers.embedding.minilm import WordPieces
-from services.vector.model import Format
+from services.providers.embedding.model import Tokenizer
+from services.vector.model import Chunking, ChunkMode, Format
+from services.vector.parsing.model import Limits, ParseFailed
+from services.vector.parsing.parse import parse_markdown
+from services.vector.parsing.sections import plain, sections
 from services.vector.text.chunking import Chunker, Passage
 
 
@@ -20,7 +24,22 @@ def pieces() -> WordPieces:
 
 @pytest.fixture(scope="module")
 def chunker(pieces: WordPieces) -> Chunker:
-    return Chunker(pieces, 254, tokens=40, overlap=10)
+    return _chunker(pieces, 254, 40, 10)
+
+
+def _chunker(tokenizer: Tokenizer, window: int, tokens: int, overlap: int, mode: ChunkMode = "structure") -> Chunker:
+    return Chunker(tokenizer, window, Chunking(mode=mode, tokens=tokens, overlap=overlap))
+
+
+def _cut(chunker: Chunker, text: str, form: Format) -> list[Passage]:
+    if form == "text":
+        return chunker.pack(text, [plain(text)])
+    try:
+        parsed = parse_markdown(text, Limits())
+    except ParseFailed:
+        return []
+    assert parsed.text == text
+    return chunker.pack(text, sections(parsed))
 
 
 def _texts(text: str, passages: list[Passage]) -> list[str]:
@@ -28,19 +47,19 @@ def _texts(text: str, passages: list[Passage]) -> list[str]:
 
 
 def test_a_short_text_is_one_passage(chunker: Chunker) -> None:
-    assert _texts("  A short text. \n", chunker.cut("  A short text. \n", "text")) == ["A short text."]
+    assert _texts("  A short text. \n", _cut(chunker, "  A short text. \n", "text")) == ["A short text."]
 
 
 def test_nothing_becomes_nothing(chunker: Chunker) -> None:
     for text in ("", "  \n\t\u00a0\u2003"):
-        assert chunker.cut(text, "text") == []
-        assert chunker.cut(text, "markdown") == []
+        assert _cut(chunker, text, "text") == []
+        assert _cut(chunker, text, "markdown") == []
 
 
 def test_sentences_stay_whole_and_the_last_ones_are_repeated(chunker: Chunker) -> None:
     sentences = [f"Sentence {n} is made of seven words." for n in range(30)]
     text = " ".join(sentences)
-    cut = _texts(text, chunker.cut(text, "text"))
+    cut = _texts(text, _cut(chunker, text, "text"))
     for passage in cut:
         assert passage.startswith("Sentence")
         assert passage.endswith("words.")
@@ -51,7 +70,7 @@ def test_sentences_stay_whole_and_the_last_ones_are_repeated(chunker: Chunker) -
 
 def test_a_sentence_without_end_is_cut_between_words(chunker: Chunker, pieces: WordPieces) -> None:
     text = " ".join(f"word{n}" for n in range(300))
-    passages = chunker.cut(text, "text")
+    passages = _cut(chunker, text, "text")
     assert len(passages) > 10
     words = [word for one in _texts(text, passages) for word in one.split()]
     assert set(words) == set(text.split())
@@ -60,7 +79,7 @@ def test_a_sentence_without_end_is_cut_between_words(chunker: Chunker, pieces: W
 
 def test_a_word_without_end_is_cut_anyway(chunker: Chunker) -> None:
     text = "-" * 500
-    assert "".join(_texts(text, chunker.cut(text, "text"))) == text
+    assert "".join(_texts(text, _cut(chunker, text, "text"))) == text
 
 
 _MARKDOWN = """---
@@ -99,7 +118,7 @@ Setext
 @pytest.mark.parametrize("newline", ["\n", "\r\n", "\r"])
 def test_markdown_is_cut_at_headings(chunker: Chunker, newline: str) -> None:
     text = _MARKDOWN.replace("\n", newline)
-    passages = chunker.cut(text, "markdown")
+    passages = _cut(chunker, text, "markdown")
     first = "First heading with code and a link"
     assert [one.heading_path for one in passages] == [
         (),
@@ -118,14 +137,14 @@ def test_markdown_is_cut_at_headings(chunker: Chunker, newline: str) -> None:
 
 
 def test_the_header_holds_title_and_headings_within_its_share(pieces: WordPieces) -> None:
-    chunker = Chunker(pieces, 254, tokens=192, overlap=32)
+    chunker = _chunker(pieces, 254, 192, 32)
     assert chunker.header("Title", ("Title", "Part")) == "Title – Part"
     assert chunker.header("Title", ()) == "Title"
     assert chunker.header("", ("Part",)) == "Part"
     long = chunker.header("word " * 200, ("more",))
     assert len(pieces.spans([long])[0]) <= 254 // 4
     texts = [f"Sentence {n} is made of seven words." for n in range(200)]
-    (first, *_) = chunker.cut(" ".join(texts), "text")
+    (first, *_) = _cut(chunker, " ".join(texts), "text")
     whole = f"{long}\n{' '.join(texts)[first.start : first.end]}"
     assert len(pieces.encode([whole])[0].ids) <= 256
 
@@ -143,7 +162,7 @@ def test_passages_are_in_order_cover_the_text_and_fit(
     pieces: WordPieces, text: str, form: Format, estimate: bool
 ) -> None:
     tokenizer = Estimate() if estimate else pieces
-    passages = Chunker(tokenizer, 64, tokens=12, overlap=4).cut(text, form)
+    passages = _cut(_chunker(tokenizer, 64, 12, 4), text, form)
     assert [one.start for one in passages] == sorted(one.start for one in passages)
     for one in passages:
         assert text[one.start : one.end].strip()

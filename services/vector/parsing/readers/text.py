@@ -31,7 +31,11 @@ def read_text(data: bytes, declared: str | None, builder: Builder) -> None:
 
 def read_markdown(data: bytes, declared: str | None, builder: Builder) -> None:
     """CommonMark with tables; its marks stay in the text."""
-    text = builder.whole(decoded(data, declared, builder))
+    mark_markdown(builder.whole(decoded(data, declared, builder)), builder)
+
+
+def mark_markdown(text: str, builder: Builder) -> None:
+    """Marks the blocks of a Markdown text that the builder has taken."""
     try:
         blocks = markdown.blocks(text)
     except RecursionError:

@@ -89,7 +89,10 @@ class Builder:
 
     def whole(self, text: str) -> str:
         """Takes a text that is its own flat text, for `mark`; returns it cleaned. Nothing else may be added."""
-        text = clean(text)
+        return self.exactly(clean(text))
+
+    def exactly(self, text: str) -> str:
+        """The same without cleaning, for a text that is not read from a file."""
         self._count(len(text))
         self._parts.append(text)
         return text

@@ -1,32 +1,38 @@
 """pgvector's types on the wire, in binary: two 16-bit words (dimension, unused), then the numbers, big-endian."""
 
 import struct
-from typing import Any
+from typing import Any, Final
 
 import asyncpg
 import numpy as np
 
-from services.vector.model import Vector
+from services.vector.model import Storage, Vector
 
 _HEADER = struct.Struct(">HH")
+_KINDS: Final[dict[Storage, str]] = {"vector": ">f4", "halfvec": ">f2"}
 
 
 async def register(connection: "asyncpg.Connection[Any]") -> None:
-    """Teaches a connection `vector` and `halfvec` (float32 arrays)."""
+    """Teaches a connection `vector` and `halfvec`: float32 arrays, or what `packed` makes of them."""
     schema = await connection.fetchval(
         "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'"
     )
-    for name, kind in (("vector", ">f4"), ("halfvec", ">f2")):
+    for name, kind in _KINDS.items():
         await connection.set_type_codec(
-            name, schema=schema, format="binary", encoder=_encoder(kind), decoder=_decoder(kind)
+            name, schema=schema, format="binary", encoder=_encoder(name), decoder=_decoder(kind)
         )
 
 
-def _encoder(kind: str) -> Any:
-    def encode(value: Vector) -> bytes:
-        # Numbers beyond 16 bits become infinite here, and the server refuses those by its own words.
-        with np.errstate(over="ignore"):
-            return _HEADER.pack(value.shape[0], 0) + value.astype(kind).tobytes()
+def packed(value: Vector, storage: Storage) -> bytes:
+    """A vector as it goes over the wire."""
+    # Numbers beyond 16 bits become infinite here, and the server refuses those by its own words.
+    with np.errstate(over="ignore"):
+        return _HEADER.pack(value.shape[0], 0) + value.astype(_KINDS[storage]).tobytes()
+
+
+def _encoder(storage: Storage) -> Any:
+    def encode(value: Vector | bytes) -> bytes:
+        return value if isinstance(value, bytes) else packed(value, storage)
 
     return encode
 

@@ -7,26 +7,30 @@ is cancelled on the server too. A server that doesn't even answer that within SE
 import asyncio
 import re
 from collections.abc import AsyncIterator, Iterable, Sequence
-from contextlib import asynccontextmanager, suppress
-from typing import Any, Final, TypeAlias
+from contextlib import asynccontextmanager
+from types import TracebackType
+from typing import Any, Final
 
 import asyncpg
-from asyncpg.pool import PoolConnectionProxy
 
 from services.runtime.call import remaining
-from services.runtime.errors import DeadlineExceeded, StoreUnavailable
+from services.runtime.errors import DeadlineExceeded, PergolaError, StoreUnavailable
 from services.vector.stores.database import codecs, faults
+from services.vector.stores.database.pool import Pool, PoolClosed, Raw
 
 Record = asyncpg.Record
-Raw: TypeAlias = "asyncpg.Connection[Record]"
-Connection: TypeAlias = "Raw | PoolConnectionProxy[Record]"
 
 SETTLE_SECONDS: Final = 0.25
 """How long a connection may take to come to rest after a cancelled statement."""
 
 CONNECT_SECONDS: Final = 10.0
+
+EF: Final = 100
+"""How wide an HNSW index is searched by default."""
+SCANNED: Final = 200_000
+"""Points an index scan may pass by before it gives up."""
 _TENANT: Final = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
-_SESSION: Final = {
+SETTINGS: Final = {
     "application_name": "pergola-vector",
     "jit": "off",
     # Statements that follow each other see what was committed in between; merging relies on it.
@@ -37,7 +41,13 @@ _SESSION: Final = {
     "tcp_keepalives_interval": "10",
     "tcp_keepalives_count": "3",
     "client_connection_check_interval": "2s",
+    # Of every index scan that asks for nothing else (nearest.py); a setting in the statement costs it 50 µs.
+    "hnsw.ef_search": str(EF),
+    # Strict order with a resumed scan: never fewer than asked for because of rows that were deleted.
+    "hnsw.iterative_scan": "strict_order",
+    "hnsw.max_scan_tuples": str(SCANNED),
 }
+"""What every connection is opened with."""
 
 
 class Session:
@@ -45,7 +55,7 @@ class Session:
 
     __slots__ = ("_connection", "_longest")
 
-    def __init__(self, connection: Connection, longest: float) -> None:
+    def __init__(self, connection: Raw, longest: float) -> None:
         self._connection = connection
         self._longest = longest
 
@@ -95,7 +105,7 @@ class Database:
         self._owner = owner
         self._connections = connections
         self._longest = statement_seconds
-        self._pool: asyncpg.Pool[Record] | None = None
+        self._pool: Pool | None = None
         # Each connection of the owner is opened for one piece of DDL; a few at once are enough.
         self._owners = asyncio.Semaphore(4)
 
@@ -105,37 +115,20 @@ class Database:
 
     async def open(self) -> None:
         """Makes the pool. Connections are opened when they are needed, so this works while the server is down."""
-        user, password = self._app
-        self._pool = asyncpg.create_pool(
-            self._url,
-            user=user,
-            password=password,
-            min_size=0,
-            max_size=self._connections,
-            timeout=CONNECT_SECONDS,
-            server_settings=_SESSION,
-            statement_cache_size=512,
-            init=codecs.register,
-            # Nothing here leaves a setting behind, so the default's RESET ALL would only cost a round trip.
-            reset=_nothing,
-        )
-        await self._pool
+        self._pool = Pool(self._connect_app, self._connections)
 
     async def close(self) -> None:
         if self._pool is not None:
-            with suppress(TimeoutError):
-                async with asyncio.timeout(SETTLE_SECONDS * 8):
-                    await self._pool.close()
-            self._pool.terminate()
+            await self._pool.close(SETTLE_SECONDS * 8)
 
-    @asynccontextmanager
-    async def session(self) -> AsyncIterator[Session]:
+    def session(self) -> "_Taken":
         """A connection of the app login without a transaction and without a tenant: for point tables alone.
 
-        Raises StoreUnavailable, DeadlineExceeded.
+        `async with` it. Raises StoreUnavailable, DeadlineExceeded.
         """
-        async with self._acquired() as connection:
-            yield Session(connection, self._longest)
+        if self._pool is None:
+            raise RuntimeError("the database is not open")
+        return _Taken(self._pool, self._longest)
 
     @asynccontextmanager
     async def transaction(self, tenant: str) -> AsyncIterator[Session]:
@@ -144,8 +137,10 @@ class Database:
         Commits at the end of the block, rolls back when it raises.
         Raises StoreUnavailable, DeadlineExceeded, Aborted.
         """
-        async with self._acquired() as connection, _transaction(connection, _named(tenant), self._longest) as session:
+        async with self.session() as session:
+            await _begin(session, _named(tenant))
             yield session
+            await session.execute("COMMIT")
 
     @asynccontextmanager
     async def across_tenants(self) -> AsyncIterator[Session]:
@@ -154,19 +149,24 @@ class Database:
         The only place where row-level security is opened: the policies `across_tenants` of the migrations allow
         SELECT on those two tables under this name, which is no tenant's.
         """
-        async with self._acquired() as connection, _transaction(connection, "*", self._longest) as session:
+        async with self.session() as session:
+            await _begin(session, "*")
             yield session
+            await session.execute("COMMIT")
 
     @asynccontextmanager
     async def owner(self, tenant: str) -> AsyncIterator[Session]:
         """A transaction of the owner login, for DDL. Row-level security holds for it as for the app login."""
-        async with (
-            self._owners,
-            self.owner_connection() as connection,
-            _guarded(connection),
-            _transaction(connection, _named(tenant), self._longest) as session,
-        ):
-            yield session
+        async with self._owners, self.owner_connection() as connection:
+            session = Session(connection, self._longest)
+            try:
+                await _begin(session, _named(tenant))
+                yield session
+                await session.execute("COMMIT")
+            except BaseException as error:
+                if (meaning := await _at_rest(connection, error)) is not None:
+                    raise meaning from None
+                raise
 
     @asynccontextmanager
     async def owner_connection(self) -> AsyncIterator[Raw]:
@@ -185,60 +185,73 @@ class Database:
         with faults.translated():
             try:
                 return await asyncpg.connect(
-                    self._url, user=login[0], password=login[1], timeout=_connect_seconds(), server_settings=_SESSION
+                    self._url, user=login[0], password=login[1], timeout=_connect_seconds(), server_settings=SETTINGS
                 )
             except TimeoutError:
                 raise _silent() from None
 
-    @asynccontextmanager
-    async def _acquired(self) -> "AsyncIterator[PoolConnectionProxy[Record]]":
-        if self._pool is None:
-            raise RuntimeError("the database is not open")
-        left = remaining()
+    async def _connect_app(self) -> Raw:
+        # Whoever asks for the connection bounds the time.
+        user, password = self._app
+        connection = await asyncpg.connect(
+            self._url,
+            user=user,
+            password=password,
+            timeout=CONNECT_SECONDS,
+            server_settings=SETTINGS,
+            statement_cache_size=512,
+        )
+        try:
+            await codecs.register(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
+
+
+class _Taken:
+    """A connection of the pool for the time of a block."""
+
+    __slots__ = ("_connection", "_longest", "_pool")
+
+    def __init__(self, pool: Pool, longest: float) -> None:
+        self._pool = pool
+        self._longest = longest
+
+    async def __aenter__(self) -> Session:
         with faults.translated():
             try:
-                connection = await self._pool.acquire(
-                    timeout=CONNECT_SECONDS if left is None else min(CONNECT_SECONDS, statement_seconds(left))
-                )
+                self._connection = await self._pool.acquire(_connect_seconds())
             except TimeoutError:
                 raise StoreUnavailable("The database gave no connection in time. Try again.", retry_after=1.0) from None
+            except PoolClosed:
+                raise StoreUnavailable("This process is shutting down. Try again.", retry_after=1.0) from None
+        return Session(self._connection, self._longest)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
         try:
-            async with _guarded(connection):
-                yield connection
+            if error is not None and (meaning := await _at_rest(self._connection, error)) is not None:
+                raise meaning from None
         finally:
-            await self._release(connection)
-
-    async def _release(self, connection: "PoolConnectionProxy[Record]") -> None:
-        assert self._pool is not None  # noqa: S101 - it was acquired from there
-        try:
-            await self._pool.release(connection, timeout=SETTLE_SECONDS)
-        except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            # asyncpg has ended the connection before it raises this; the next one to ask gets a new one.
-            pass
+            self._pool.release(self._connection)
 
 
-@asynccontextmanager
-async def _guarded(connection: Connection) -> AsyncIterator[None]:
-    """Brings the connection to rest when the block raises, and says what a statement that took too long means."""
-    try:
-        yield
-    except TimeoutError:
-        if await _settled(connection):
-            # The server answers: it is merely slow.
-            raise DeadlineExceeded("The database did not finish in time. Ask for less, or give more time.") from None
-        raise _silent() from None
-    except BaseException:
-        await _settled(connection)
-        raise
-
-
-@asynccontextmanager
-async def _transaction(connection: Connection, tenant: str, longest: float) -> AsyncIterator[Session]:
-    session = Session(connection, longest)
+async def _begin(session: Session, tenant: str) -> None:
     # One round trip. `tenant` has passed the pattern of names, so the quotes hold it.
     await session.execute(f"BEGIN; SET LOCAL pergola.tenant = '{tenant}'")
-    yield session
-    await session.execute("COMMIT")
+
+
+async def _at_rest(connection: Raw, error: BaseException) -> PergolaError | None:
+    """Brings a connection to rest on which `error` was raised; says what a statement that took too long means."""
+    settled = await _settled(connection)
+    if not isinstance(error, TimeoutError):
+        return None
+    if settled:
+        # The server answers: it is merely slow.
+        return DeadlineExceeded("The database did not finish in time. Ask for less, or give more time.")
+    return _silent()
 
 
 def _connect_seconds() -> float:
@@ -256,7 +269,7 @@ def _named(tenant: str) -> str:
     return tenant
 
 
-async def _settled(connection: Connection) -> bool:
+async def _settled(connection: Raw) -> bool:
     """Brings a connection out of whatever it was in, or ends it."""
     try:
         if not connection.is_closed():
@@ -264,14 +277,10 @@ async def _settled(connection: Connection) -> bool:
                 # asyncpg first waits until the server has confirmed the cancellation it was sent.
                 await connection.execute("ROLLBACK")
             return True
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         pass
     except BaseException:
         connection.terminate()
         raise
     connection.terminate()
     return False
-
-
-async def _nothing(_: object) -> None:
-    pass

@@ -1,11 +1,18 @@
 """What PostgreSQL's errors mean to a caller. The driver's text never gets out."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
+from typing import Final
 
 import asyncpg
 
-from services.runtime.errors import Aborted, CollectionNotFound, DeadlineExceeded, InvalidVector, StoreUnavailable
+from services.runtime.errors import (
+    Aborted,
+    CollectionNotFound,
+    DeadlineExceeded,
+    InvalidVector,
+    PergolaError,
+    StoreUnavailable,
+)
 
 _AWAY = (
     OSError,
@@ -27,34 +34,60 @@ _FULL = (asyncpg.InsufficientResourcesError, asyncpg.ReadOnlySQLTransactionError
 _REFUSED = (asyncpg.InvalidAuthorizationSpecificationError, asyncpg.InvalidCatalogNameError)
 
 
-@contextmanager
-def translated() -> Iterator[None]:
+class _Translated:
+    """One for all: it keeps nothing."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if isinstance(error, Exception) and (meaning := _meaning(error)) is not None:
+            raise meaning from error
+
+
+_TRANSLATED: Final = _Translated()
+
+
+def translated() -> _Translated:
     """Turns the driver's errors into the service's. TimeoutError passes: its meaning shows on the connection."""
-    try:
-        yield
-    except TimeoutError:
-        # An OSError to Python, but not to us.
-        raise
-    except _AWAY as error:
-        raise StoreUnavailable("The database does not answer. Try again.", retry_after=1.0) from error
-    except asyncpg.InterfaceError as error:
-        # Raised for a connection that was lost between two statements; what is wrong with our own use of the driver
-        # has the same type, and must not look like an outage.
-        if "connection" not in str(error) and "pool is closing" not in str(error):
-            raise
-        raise StoreUnavailable("The connection to the database was lost. Try again.", retry_after=1.0) from error
-    except _REFUSED as error:
-        raise StoreUnavailable("The database refuses this service's login; see its log.") from error
-    except _FULL as error:
-        raise StoreUnavailable("The database accepts no writes now.", retry_after=30.0) from error
-    except _LOST_RACE as error:
-        raise Aborted("Another change came first. Repeat the call.") from error
-    except asyncpg.QueryCanceledError as error:
-        raise DeadlineExceeded("The database ended the statement. Ask for less, or try again.") from error
-    except asyncpg.UndefinedTableError as error:
-        if '"points.' not in str(error):
-            raise
-        # The tables of a collection that was deleted after the catalogue was read.
-        raise CollectionNotFound("The collection was deleted.") from error
-    except asyncpg.NumericValueOutOfRangeError as error:
-        raise InvalidVector("A number of the vector is too large for the collection's storage type.") from error
+    return _TRANSLATED
+
+
+def _meaning(error: Exception) -> PergolaError | None:
+    """What an error says to a caller; None: nothing but what it is."""
+    match error:
+        case TimeoutError():
+            # An OSError to Python, but not to us.
+            return None
+        case error if isinstance(error, _AWAY):
+            return StoreUnavailable("The database does not answer. Try again.", retry_after=1.0)
+        case asyncpg.InterfaceError():
+            # Raised for a connection that was lost between two statements; what is wrong with our own use of the
+            # driver has the same type, and must not look like an outage.
+            if "connection" not in str(error):
+                return None
+            return StoreUnavailable("The connection to the database was lost. Try again.", retry_after=1.0)
+        case asyncpg.InternalClientError():
+            # The server was killed, and the driver still believes a statement to be under way.
+            if "cannot switch to state" not in str(error):
+                return None
+            return StoreUnavailable("The connection to the database was lost. Try again.", retry_after=1.0)
+        case error if isinstance(error, _REFUSED):
+            return StoreUnavailable("The database refuses this service's login; see its log.")
+        case error if isinstance(error, _FULL):
+            return StoreUnavailable("The database accepts no writes now.", retry_after=30.0)
+        case error if isinstance(error, _LOST_RACE):
+            return Aborted("Another change came first. Repeat the call.")
+        case asyncpg.QueryCanceledError():
+            return DeadlineExceeded("The database ended the statement. Ask for less, or try again.")
+        case asyncpg.UndefinedTableError():
+            # The tables of a collection that was deleted after the catalogue was read.
+            return CollectionNotFound("The collection was deleted.") if '"points.' in str(error) else None
+        case asyncpg.NumericValueOutOfRangeError():
+            return InvalidVector("A number of the vector is too large for the collection's storage type.")
+        case _:
+            return None

@@ -14,12 +14,14 @@ from typing import Final, Literal
 import asyncpg
 
 from services.runtime.errors import PergolaError
-from services.vector.stores.database.connections import Database, Raw
+from services.vector.stores.database.connections import Database
+from services.vector.stores.database.pool import Raw
 
 log = logging.getLogger(__name__)
 
-Channel = Literal["job", "queue", "change", "catalogue"]
-_CHANNELS: Final[tuple[Channel, ...]] = ("job", "queue", "change", "catalogue")
+Channel = Literal["job", "queue", "change", "catalogue", "fence"]
+"""`fence`: a job was taken from whoever works on it."""
+_CHANNELS: Final[tuple[Channel, ...]] = ("job", "queue", "change", "catalogue", "fence")
 _GATHER_SECONDS: Final = 0.02
 _RETRY_SECONDS: Final = 1.0
 

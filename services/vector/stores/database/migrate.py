@@ -8,7 +8,8 @@ from typing import Final
 import asyncpg
 
 from services.runtime.errors import FailedPrecondition
-from services.vector.stores.database.connections import Database, Raw
+from services.vector.stores.database.connections import Database
+from services.vector.stores.database.pool import Raw
 
 FOLDER: Final = Path(__file__).resolve().parents[2] / "migrations"
 _LOCK: Final = 0x7065_7267_766D  # any number of our own; replicas that start together wait for each other on it

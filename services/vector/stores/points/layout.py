@@ -16,13 +16,10 @@ than into a plain table.
 from dataclasses import dataclass
 from typing import Final
 
-from services.vector.model import Collection, Distance, Storage
+from services.vector.model import Collection, Distance
 
 OPERATORS: Final[dict[Distance, str]] = {"cosine": "<=>", "inner_product": "<#>", "l2": "<->"}
 _CLASSES: Final[dict[Distance, str]] = {"cosine": "cosine_ops", "inner_product": "ip_ops", "l2": "l2_ops"}
-INDEX_LIMIT: Final[dict[Storage, int]] = {"halfvec": 4000, "vector": 2000}
-"""Dimensions that pgvector can index by storage type."""
-
 SCHEMA: Final = "points"
 _TABLES: Final = ("point", "delta", "vector", "lexical", "term", "head", "change")
 
@@ -40,17 +37,12 @@ class Layout:
         return f"{SCHEMA}.c{self.id}_{table}"
 
 
-def indexed(collection: Collection) -> bool:
-    """Whether pgvector can index vectors of this dimension; if not, every search is exact."""
-    return collection.dimension <= INDEX_LIMIT[collection.storage]
-
-
 def create(collection: Collection, app: str) -> str:
     """DDL for the tables of a new collection, to be run by the owner; `app` gets its rights."""
     t = Layout(collection.id)
     numbers = f"{collection.storage}({collection.dimension})"
     # A row that is kept in line must fit into a page.
-    place = "PLAIN" if indexed(collection) else "EXTERNAL"
+    place = "PLAIN" if collection.indexed else "EXTERNAL"
     tables = ", ".join(t[table] for table in _TABLES)
     return f"""
         CREATE SEQUENCE {t["n"]};
@@ -96,10 +88,17 @@ def create(collection: Collection, app: str) -> str:
             seq       bigint NOT NULL DEFAULT 0,
             points    bigint NOT NULL DEFAULT 0,
             documents bigint NOT NULL DEFAULT 0,
-            words     bigint NOT NULL DEFAULT 0
+            words     bigint NOT NULL DEFAULT 0,
+            forgotten bigint NOT NULL DEFAULT 0,
+            compacted bigint NOT NULL DEFAULT 0
         ) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 500);
         INSERT INTO {t["head"]} DEFAULT VALUES;
-        CREATE TABLE {t["change"]} (seq bigint PRIMARY KEY, id text COLLATE "C" NOT NULL, deleted boolean NOT NULL);
+        CREATE TABLE {t["change"]} (
+            seq     bigint PRIMARY KEY,
+            id      text COLLATE "C" NOT NULL,
+            deleted boolean NOT NULL,
+            at      timestamptz NOT NULL DEFAULT now()
+        );
         GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO "{app}";
         GRANT USAGE ON SEQUENCE {t["n"]} TO "{app}";
     """

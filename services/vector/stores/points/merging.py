@@ -11,7 +11,8 @@ from typing import Final
 
 from services.vector.model import Collection
 from services.vector.stores.database import faults
-from services.vector.stores.database.connections import Database, Raw
+from services.vector.stores.database.connections import Database
+from services.vector.stores.database.pool import Raw
 from services.vector.stores.points import layout
 from services.vector.stores.points.layout import SCHEMA, Layout
 
@@ -25,16 +26,25 @@ _BATCH_PLAIN: Final = 5_000
 
 
 async def waiting(database: Database, collection: Collection, limit: int) -> bool:
-    """Whether the delta holds more than `limit` vectors.
+    """Whether the delta holds more than `limit` vectors, or as many have been moved and have no index yet.
 
     Raises CollectionNotFound.
     """
     t = Layout(collection.id)
     async with database.session() as session:
-        found: int = await session.value(
-            f"SELECT count(*) FROM (SELECT FROM {t['delta']} LIMIT $1::bigint + 1) d", limit
+        found: bool = await session.value(
+            f"""
+            SELECT (SELECT count(*) FROM (SELECT FROM {t["delta"]} LIMIT $1::bigint + 1) d) > $1::bigint
+                OR NOT EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
+                               JOIN pg_namespace n ON n.oid = c.relnamespace
+                               WHERE n.nspname = $2 AND c.relname = $3 AND i.indisvalid)
+                   AND (SELECT count(*) FROM (SELECT FROM {t["vector"]} LIMIT $1::bigint + 1) v) > $1::bigint
+            """,
+            limit,
+            SCHEMA,
+            t.bare("hnsw"),
         )
-    return found > limit
+    return found
 
 
 async def merge(database: Database, collection: Collection) -> int:
@@ -48,7 +58,7 @@ async def merge(database: Database, collection: Collection) -> int:
             if not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", LOCKS, number):
                 return 0
             # The lock goes with the connection.
-            ready = await _index_ready(connection, collection)
+            ready = await _index_ready(connection, collection) and not await _outgrown(connection, collection)
             moved = await _move(connection, collection, _BATCH_INDEXED if ready else _BATCH_PLAIN)
             if not ready:
                 await connection.execute(layout.index(collection))
@@ -74,6 +84,21 @@ async def _index_ready(connection: Raw, collection: Collection) -> bool:
     if valid is False:
         await connection.execute(f"DROP INDEX CONCURRENTLY {SCHEMA}.{name}")
     return bool(valid)
+
+
+async def _outgrown(connection: Raw, collection: Collection) -> bool:
+    """Whether more waits than is indexed; then the index goes, because a new one over all is made sooner.
+
+    A vector comes into a live index at a sixth of the pace at which one is built. Until the new one is there search is
+    exact, as it is of the delta anyway; `waiting` sees to it that it is made, whatever happens here.
+    """
+    t = Layout(collection.id)
+    outgrown: bool = await connection.fetchval(
+        f"SELECT (SELECT count(*) FROM {t['delta']}) > (SELECT count(*) FROM {t['vector']})"
+    )
+    if outgrown:
+        await connection.execute(f"DROP INDEX CONCURRENTLY {SCHEMA}.{t.bare('hnsw')}")
+    return outgrown
 
 
 async def _move(connection: Raw, collection: Collection, batch: int) -> int:

@@ -1,7 +1,8 @@
 """How a parsed file reaches the chunker."""
 
+from services.vector.parsing.model import Limits
+from services.vector.parsing.parse import parse_markdown
 from services.vector.parsing.sections import page_at, sections
-from services.vector.text.chunking import _sections
 from tests.support import files
 from tests.support.parsing import read
 
@@ -25,9 +26,20 @@ Text.
 """
 
 
-def test_markdown_is_cut_as_it_is_without_parsing() -> None:
-    parsed = read(TEXT.encode(), "a.md")
-    assert [(one.path, one.spans) for one in sections(parsed)] == _sections(TEXT, "markdown")
+def test_markdown_has_a_section_a_heading_and_is_taken_as_it_is() -> None:
+    text = TEXT.replace("\n", "\r\n") + "\x07"
+    parsed = parse_markdown(text, Limits())
+    assert parsed.text == text
+    found = [(one.path, [text[start:end] for start, end in one.spans]) for one in sections(parsed)]
+    assert found == [
+        ((), ["Before."]),
+        (
+            ("One", "Inner"),
+            ["# One", "## Inner", "First sentence.", "Second sentence.", "| a | b |", "|---|---|", "| 1 | 2 |"],
+        ),
+        (("One", "Next"), ["## Next", "Text."]),
+        (("Two",), ["# Two", "\x07"]),
+    ]
 
 
 def test_a_section_has_one_page() -> None:

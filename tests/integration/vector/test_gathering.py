@@ -1,0 +1,150 @@
+"""Questions under way together: each ends with its own call, and a statement with the last call that waits for it."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+import grpc
+import pytest
+
+from pergola.vector.v1 import point_pb2
+from services.vector.stores import collections as collection_store
+from services.vector.stores.points.layout import Layout
+from tests import bounds
+from tests.stacks import Stores
+from tests.support.vector import Vector, caller, database_of, status, vector_service
+
+
+@dataclass
+class House:
+    """A service that has one statement for nearest points under way at a time, and its database seen from outside."""
+
+    vector: Vector
+    name: str
+    table: str
+    watcher: Any
+    locker: Any
+
+    def ask(self, seconds: float = 60) -> Any:
+        """A call of QueryPoints. Cancel it, or await it."""
+        vector = point_pb2.Vector(values=[1, 0, 0])
+        return self.vector.points.QueryPoints(
+            point_pb2.QueryPointsRequest(collection=self.name, vector=vector), timeout=seconds
+        )
+
+    async def lock(self) -> None:
+        """Lets no statement go on that reads vectors."""
+        await self.locker.execute(f"BEGIN; LOCK TABLE {self.table} IN ACCESS EXCLUSIVE MODE")
+
+    async def unlock(self) -> None:
+        await self.locker.execute("ROLLBACK")
+
+    async def until_waiting(self, alone: int, together: int, seconds: float = bounds.RECOVERY) -> None:
+        """Until so many statements for one question, and so many for several, wait for the lock."""
+        end = time.monotonic() + seconds
+        while True:
+            rows = await self.watcher.fetch(
+                "SELECT query LIKE '%unnest%' AS several FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
+            )
+            found = sum(not row["several"] for row in rows), sum(row["several"] for row in rows)
+            if found == (alone, together):
+                return
+            assert time.monotonic() < end, found
+
+
+@pytest.fixture
+async def house(stores: Stores) -> AsyncIterator[House]:
+    environ = await stores.own_database()
+    database_name = environ["PERGOLA_VECTOR_POSTGRES_URL"].rpartition("/")[2]
+    watcher, locker = await stores.postgres(database_name), await stores.postgres(database_name)
+    async with (
+        vector_service(environ, postgres_queries="1") as address,
+        caller(address) as vector,
+        database_of(environ) as database,
+    ):
+        name = await vector.create(dimension=3)
+        points = [point_pb2.NewPoint(id=f"p{n}", vector=point_pb2.Vector(values=[1, n, 0])) for n in range(20)]
+        await vector.points.UpsertPoints(point_pb2.UpsertPointsRequest(collection=name, points=points))
+        async with database.transaction("default") as session:
+            collection = await collection_store.find(session, name)
+        assert collection is not None
+        try:
+            yield House(vector, name, Layout(collection.id)["vector"], watcher, locker)
+        finally:
+            await locker.close()
+            await watcher.close()
+
+
+async def _arrived(house: House, calls: list[Any]) -> None:
+    """Until a later call has gone through the service: those before it have reached it by then."""
+    for _ in calls:
+        await house.vector.get(house.name)
+
+
+async def test_a_statement_lives_as_long_as_somebody_waits_for_it(house: House) -> None:
+    expected = await house.ask()
+    await house.lock()
+    first = house.ask()
+    await house.until_waiting(1, 0)
+    others = [house.ask() for _ in range(5)]
+    await _arrived(house, others)
+    await house.until_waiting(1, 0)
+    first.cancel()
+    # Its statement ends on the server, and those that waited take its turn, together.
+    await house.until_waiting(0, 1, bounds.AFTER_CANCEL)
+    for one in others[:4]:
+        one.cancel()
+    late = house.ask()
+    await _arrived(house, [late])
+    await house.until_waiting(0, 1)
+    others[4].cancel()
+    # Nobody waits for the five any more: the one that came later has its turn.
+    await house.until_waiting(1, 0, bounds.AFTER_CANCEL)
+    await house.unlock()
+    assert await late == expected
+
+
+async def test_who_goes_away_takes_no_answer_from_the_others(house: House) -> None:
+    expected = await house.ask()
+    await house.lock()
+    first = house.ask()
+    await house.until_waiting(1, 0)
+    others = [house.ask() for _ in range(4)]
+    hurried = house.ask(seconds=0.4)
+    await _arrived(house, [*others, hurried])
+    began = time.monotonic()
+    others[0].cancel()
+    with pytest.raises(grpc.RpcError) as error:
+        await hurried
+    assert time.monotonic() - began < 0.4 + bounds.AFTER_DEADLINE
+    assert status(error.value)[0] == "DEADLINE_EXCEEDED"
+    await house.unlock()
+    assert await first == expected
+    assert await asyncio.gather(*others[1:]) == [expected] * 3
+
+
+async def test_a_deadline_ends_the_statement_on_the_server(house: House) -> None:
+    await house.lock()
+    began = time.monotonic()
+    with pytest.raises(grpc.RpcError) as error:
+        await house.ask(seconds=0.5)
+    assert time.monotonic() - began < 0.5 + bounds.AFTER_DEADLINE
+    assert status(error.value)[0] == "DEADLINE_EXCEEDED"
+    await house.until_waiting(0, 0, bounds.AFTER_CANCEL)
+    await house.unlock()
+    assert len((await house.ask()).points) == 10
+
+
+async def test_an_error_reaches_everybody_who_waits(house: House) -> None:
+    await house.lock()
+    calls = [house.ask()]
+    await house.until_waiting(1, 0)
+    calls += [house.ask() for _ in range(3)]
+    await _arrived(house, calls)
+    await house.locker.execute(f"DROP TABLE {house.table}; COMMIT")
+    for call in calls:
+        with pytest.raises(grpc.RpcError) as error:
+            await call
+        assert status(error.value) == ("NOT_FOUND", "COLLECTION_NOT_FOUND")
