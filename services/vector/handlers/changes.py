@@ -35,7 +35,10 @@ class ChangeHandlers(change_pb2_grpc.ChangeServiceServicer):
         self, request: pb.WatchChangesRequest, _context: Context
     ) -> AsyncIterator[pb.WatchChangesResponse]:
         after = Cursor(request.after.incarnation, request.after.seq) if request.HasField("after") else None
-        async for event in self._feed.watch(current().tenant, request.collection, request.consumer, after):
+        events = self._feed.watch(
+            current().tenant, request.collection, request.consumer, after, with_vector=request.with_vector
+        )
+        async for event in events:
             match event:
                 case Batch():
                     changes = pb.Changes(items=[_change(one) for one in event.changes], cursor=_cursor(event.cursor))
