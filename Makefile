@@ -3,6 +3,11 @@
 PYTHON ?=
 export PYTHON
 
+# Which graph store the suite runs on: make run GRAPH=neo4j.
+ifdef GRAPH
+export PERGOLA_GRAPH_STORE := $(GRAPH)
+endif
+
 # Any Python from 3.8 on can start the bootstrap, which then looks for one that the suite runs on (3.11 to 3.14).
 # Each is tried, because a name on the PATH may be a shim for something that is not installed.
 define INSTALL
@@ -24,7 +29,7 @@ RUN := .venv/bin/python
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
 
-run: ## Start the whole suite and keep it running; Ctrl-C stops it.
+run: ## Start the whole suite and keep it running; Ctrl-C stops it. GRAPH=neo4j: with Neo4j as graph store.
 	$(call INSTALL,runtime)
 	@exec $(RUN) -m local
 

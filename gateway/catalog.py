@@ -69,9 +69,9 @@ class Method:
 
     @property
     def open_ended(self) -> bool:
-        """Whether it lasts as long as the caller wants: feeds (`Watch…`) and conversations (both sides stream)."""
+        """Whether it lasts as long as the caller wants: feeds (`Watch…`), imports (`Import…`), conversations."""
         return (self.server_streaming and self.name.startswith("Watch")) or (
-            self.client_streaming and self.server_streaming
+            self.client_streaming and (self.server_streaming or self.name.startswith("Import"))
         )
 
 

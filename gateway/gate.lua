@@ -72,7 +72,7 @@ local function body_refused(handle, headers, context)
     return 415, "Send the body without content-encoding."
   end
   local length, limit = tonumber(headers:get("content-length") or ""), context:get("body_limit")
-  if length ~= nil and length > limit then
+  if length ~= nil and limit ~= nil and length > limit then
     return 413, string.format("The body has %d bytes; at most %d are accepted. Send it in parts.", length, limit)
   end
   return nil

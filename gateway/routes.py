@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gateway.catalog import Method
+from gateway.catalog import HttpBinding, Method
 from gateway.settings import GatewaySettings
 
 REFLECTION = ("grpc.reflection.v1.ServerReflection", "grpc.reflection.v1alpha.ServerReflection")
@@ -141,7 +141,7 @@ def _rest(method: Method, deadlines: _Deadlines, settings: GatewaySettings) -> I
                 "door": face,
                 "face": face,
                 "methods": binding.verb,
-                "body_limit": settings.max_upload_bytes if binding.raw else settings.max_body_bytes,
+                **_body_limit(method, binding, settings),
                 **({"any_body": True} if binding.raw else {}),
                 **({"unwrap": binding.unwrapped} if binding.unwrapped else {}),
                 **deadlines.gate(method),
@@ -151,6 +151,13 @@ def _rest(method: Method, deadlines: _Deadlines, settings: GatewaySettings) -> I
             transcoded=True,
             raw=binding.raw,
         )
+
+
+def _body_limit(method: Method, binding: HttpBinding, settings: GatewaySettings) -> dict[str, int]:
+    if binding.raw and method.open_ended:
+        # Nobody holds such a body: it is worked off as it comes.
+        return {}
+    return {"body_limit": settings.max_upload_bytes if binding.raw else settings.max_body_bytes}
 
 
 def _other_methods(methods: Iterable[Method]) -> Iterator[Route]:

@@ -81,8 +81,12 @@ class LocalSettings:
     redis_state_mb: int = 256
     """PERGOLA_REDIS_STATE_MB: memory of the instance that refuses writes when it is full, in MiB."""
 
+    graph_store: str = "arcadedb"
+    """PERGOLA_GRAPH_STORE: `arcadedb`, or `neo4j` (Community 5.26; a JDK and Maven are needed). Each has files of its
+    own, so that the graph of the one is there again when it is chosen again."""
+
     graph_store_java: Path | None = None
-    """PERGOLA_GRAPH_STORE_JAVA: another `java` (21 or newer)."""
+    """PERGOLA_GRAPH_STORE_JAVA: another `java` (ArcadeDB: 21 or newer; Neo4j: a JDK, 17 or newer)."""
 
     graph_store_heap_mb: int = 512
     """PERGOLA_GRAPH_STORE_HEAP_MB: heap of the graph store, in MiB."""
@@ -104,7 +108,8 @@ _MEGABYTES = {
     "PERGOLA_GRAPH_STORE_HEAP_MB": "graph_store_heap_mb",
 }
 _PORT_NAMES = {port_setting(name): name for name in PORTS}
-OWN_NAMES = frozenset({*_PATHS, *_MEGABYTES, *_PORT_NAMES, "PERGOLA_POSTGRES_USER"})
+GRAPH_STORES = ("arcadedb", "neo4j")
+OWN_NAMES = frozenset({*_PATHS, *_MEGABYTES, *_PORT_NAMES, "PERGOLA_POSTGRES_USER", "PERGOLA_GRAPH_STORE"})
 
 
 def load(environ: Mapping[str, str]) -> LocalSettings:
@@ -125,6 +130,10 @@ def load(environ: Mapping[str, str]) -> LocalSettings:
             values[_MEGABYTES[name]] = _whole(name, text, 32, 1_048_576, problems)
         elif name in _PORT_NAMES:
             ports[_PORT_NAMES[name]] = _whole(name, text, 0, 65_535, problems)
+        elif name == "PERGOLA_GRAPH_STORE":
+            if text not in GRAPH_STORES:
+                problems.append(f"{name}: {text!r} is none of {', '.join(GRAPH_STORES)}")
+            values["graph_store"] = text
         elif name == "PERGOLA_POSTGRES_USER":
             values["postgres_user"] = text
         elif name in _DECIDED_HERE:

@@ -109,11 +109,12 @@ class Stack:
         self.data.acquire()
         try:
             self._end_leftovers()
-            ports = plan.choose_ports(self.parts, self._wanted_ports)
+            ports = plan.choose_ports(self.parts, self._wanted_ports, self._settings.graph_store)
             self._callers.start()
             self._site = Site(self.data, self._settings, ports, self._environ, self._callers)
             self._components = plan.make_components(self._site, self.parts, self.environ)
             plan.check_formats(self.data, self._components)
+            self._obtain()
             self._start_all()
         except BaseException:
             self.stop()
@@ -130,6 +131,17 @@ class Stack:
             self._on_event(Event(part, "note", f"ending process {known.pid}, left by a run that was killed"))
             processes.end(known, signal.SIGTERM if part != "postgres" else signal.SIGINT, 10.0)
         self.data.clear_state()
+
+    def _obtain(self) -> None:
+        for part, component in self._components.items():
+            if lacking := component.lacks():
+                self._on_event(Event(part, "note", lacking))
+            try:
+                component.obtain()
+            except PartFailed:
+                if self._abort.is_set():
+                    raise Aborted("The start was called off.") from None
+                raise
 
     def _start_all(self) -> None:
         begun: dict[str, concurrent.futures.Future[None]] = {}

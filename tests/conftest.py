@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from local import settings
+from local.components.neo4j import jars
 from local.errors import DataDirectoryHeld
 from local.stack import Stack
 from tests import stacks
@@ -36,6 +37,20 @@ def stores(data_root: Path) -> Iterator[stacks.Stores]:
     stack.start()
     try:
         yield stacks.Stores(stack)
+    finally:
+        stack.stop()
+
+
+@pytest.fixture(scope="session")
+def neo4j_stores(data_root: Path, stores: stacks.Stores) -> Iterator[stacks.Neo4jStores]:
+    """The same stores, but for the graph store, which is Neo4j; skips where there is no JDK or no Maven."""
+    if reason := jars.missing():
+        pytest.skip(reason)
+    environ = stacks.test_environ() | {"PERGOLA_GRAPH_STORE": "neo4j"}
+    stack = Stack(data_root / "stack-neo4j", parts=("graph-store",), environ=environ)
+    stack.start()
+    try:
+        yield stacks.Neo4jStores(stores.stack, stack)
     finally:
         stack.stop()
 

@@ -82,6 +82,37 @@ class Stores(Parts):
         return component
 
 
+class Neo4jStores(Stores):
+    """The stores, with Neo4j as graph store beside the embedded one."""
+
+    def __init__(self, stack: Stack, neo4j: Stack) -> None:
+        super().__init__(stack)
+        self._neo4j = Parts(neo4j)
+
+    def environ(self, service: str) -> dict[str, str]:
+        own = {name: value for name, value in super().environ(service).items() if not _of_graph_store(name)}
+        other = self._neo4j.environ(service)
+        return own | {name: value for name, value in other.items() if _of_graph_store(name)}
+
+    def address(self, part: str) -> str:
+        return self._neo4j.address(part) if part == "graph-store" else super().address(part)
+
+    def frozen(self, part: str) -> AbstractContextManager[None]:
+        return self._neo4j.frozen(part) if part == "graph-store" else super().frozen(part)
+
+    def kill(self, part: str) -> None:
+        self._neo4j.kill(part) if part == "graph-store" else super().kill(part)
+
+    def stop(self, part: str) -> None:
+        self._neo4j.stop(part) if part == "graph-store" else super().stop(part)
+
+    def restart(self, part: str) -> None:
+        self._neo4j.restart(part) if part == "graph-store" else super().restart(part)
+
+    def log(self, part: str) -> str:
+        return self._neo4j.log(part) if part == "graph-store" else super().log(part)
+
+
 class Suite(Parts):
     """The whole of Pergola, as `make run` starts it."""
 
@@ -93,6 +124,10 @@ class Suite(Parts):
     def write_state(self) -> None:
         """Lets `pergola` and `make demo` find this suite by its data directory, as they find that of `make run`."""
         self.stack.data.write_state(state_of(self.stack))
+
+
+def _of_graph_store(name: str) -> bool:
+    return name.startswith("PERGOLA_GRAPH_STORE_")
 
 
 def _beside_the_loop(work: Callable[[], None]) -> None:

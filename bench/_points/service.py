@@ -4,7 +4,7 @@ import asyncio
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,8 @@ from local.errors import LocalError
 from local.stack import Stack
 from pergola.vector.v1 import collection_pb2, collection_pb2_grpc, point_pb2, point_pb2_grpc
 
+INGESTING: Final = ("postgres", "redis-values", "redis-state", "cache", "vector")
+"""What ingestion goes through."""
 _BATCH: Final = 500
 _INDEX_SECONDS: Final = 600.0
 
@@ -56,8 +58,8 @@ class Service:
 
 
 @contextmanager
-def running(folder: Path, delta_rows: int) -> Iterator[Service]:
-    """Starts both in `folder`. An index is built as soon as more than `delta_rows` points wait for it.
+def running(folder: Path, delta_rows: int, parts: Sequence[str] = ("postgres", "vector")) -> Iterator[Service]:
+    """Starts the parts in `folder`. An index is built as soon as more than `delta_rows` points wait for it.
 
     Raises BenchmarkError.
     """
@@ -66,7 +68,7 @@ def running(folder: Path, delta_rows: int) -> Iterator[Service]:
         "PERGOLA_MODELS_DIR": str(settings.CHECKOUT / "build" / "models"),
         "PERGOLA_VECTOR_DELTA_ROWS": str(delta_rows),
     }
-    stack = Stack(folder, parts=("postgres", "vector"), environ=environ)
+    stack = Stack(folder, parts=parts, environ=environ)
     try:
         stack.start()
     except LocalError as error:

@@ -3,18 +3,15 @@
 import http.client
 import importlib.util
 import re
-import socket
 from pathlib import Path
 
+from local.components import bolt
 from local.components.component import Component, Launch, Site, plain_environ
 from local.errors import PartFailed
 from local.system.datadir import replace_private
 from local.system.ports import LOOPBACK
 
 USER = "root"
-
-# A Bolt handshake: the preamble, then four proposals of versions (5.4 down to 5.0, 4.4 down to 4.2, 4.1, 3.0).
-_HANDSHAKE = bytes.fromhex("6060b017 00040405 00020404 00000104 00000003")
 
 # In a file, not on the command line, which every account of the machine can read.
 _ARGUMENTS = """\
@@ -105,9 +102,7 @@ class ArcadeDB(Component):
             return False
         finally:
             admin.close()
-        with socket.create_connection((LOOPBACK, self.port), timeout=2.0) as bolt:
-            bolt.sendall(_HANDSHAKE)
-            return len(bolt.recv(4)) == 4
+        return bolt.answers(self.port)
 
     def offers(self, service: str) -> dict[str, str]:
         if service != "graph":

@@ -65,6 +65,11 @@ class Component(ABC):
     def address(self) -> str:
         return f"{LOOPBACK}:{self.port}"
 
+    @property
+    def keeps_as(self) -> str:
+        """The name of its folder in the data directory, and of the format recorded there."""
+        return self.name
+
     def format(self) -> str | None:
         """What the installed program writes its files with, or None for a part without files."""
         return None
@@ -72,6 +77,13 @@ class Component(ABC):
     def reads(self, recorded: str) -> bool:
         """Whether the installed program can take over files of the format `recorded`."""
         return recorded == self.format()
+
+    def lacks(self) -> str | None:
+        """What has to be brought here first, for a person; None when nothing is missing."""
+        return None
+
+    def obtain(self) -> None:  # noqa: B027 - most parts need nothing
+        """Brings what is missing, which may take minutes; called once, before any part starts."""
 
     def prepare(self) -> None:  # noqa: B027 - most parts need nothing
         """Makes files that the process needs; called before every start, cheap after the first."""

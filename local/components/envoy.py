@@ -27,6 +27,7 @@ class Envoy(Component):
     name = "gateway"
     port_names = ("gateway",)
     stop_seconds = 10.0
+    start_seconds = 240.0  # ready when everybody is, so it waits for the slowest store and for a service behind it
 
     def __init__(self, site: Site, wiring: Wiring) -> None:
         super().__init__(site)

@@ -6,6 +6,7 @@ from local import settings
 from local.components.arcadedb import ArcadeDB
 from local.components.component import Component, Site
 from local.components.envoy import Envoy
+from local.components.neo4j.component import Neo4j
 from local.components.postgres import Postgres
 from local.components.service import Edge, Service, Wiring
 from local.components.valkey import ValkeyState, ValkeyValues
@@ -25,8 +26,8 @@ _ALONE: dict[str, Callable[[Site], Component]] = {
     "postgres": Postgres,
     "redis-values": ValkeyValues,
     "redis-state": ValkeyState,
-    "graph-store": ArcadeDB,
 }
+_GRAPH_STORES: dict[str, type[Component]] = {"arcadedb": ArcadeDB, "neo4j": Neo4j}
 _WIRED: dict[str, Callable[[Site, Wiring], Component]] = {"edge": Edge, "gateway": Envoy}
 
 # Doors first, then callers before those they call, stores last and together.
@@ -39,6 +40,8 @@ def make_components(site: Site, parts: Iterable[str], wiring: Wiring) -> dict[st
     for part in sorted(set(parts), key=settings.PARTS.index):
         if part in _ALONE:
             made[part] = _ALONE[part](site)
+        elif part == "graph-store":
+            made[part] = _GRAPH_STORES[site.settings.graph_store](site)
         elif part in _WIRED:
             made[part] = _WIRED[part](site, wiring)
         else:
@@ -46,14 +49,19 @@ def make_components(site: Site, parts: Iterable[str], wiring: Wiring) -> dict[st
     return made
 
 
-def choose_ports(parts: Iterable[str], wanted: Mapping[str, int]) -> dict[str, int]:
+def choose_ports(parts: Iterable[str], wanted: Mapping[str, int], graph_store: str = "arcadedb") -> dict[str, int]:
     """A port for every name that `parts` need: the one that is wanted, or a free one.
 
     Raises PortTaken when a wanted port is in use, or wanted twice.
     """
     chosen: dict[str, int] = {}
     here = set(parts)
-    names = [name for name in settings.PORTS if name.removesuffix("-metrics").removesuffix("-admin") in here]
+    unused = {"graph-store", "graph-store-admin"}.difference(_GRAPH_STORES[graph_store].port_names)
+    names = [
+        name
+        for name in settings.PORTS
+        if name.removesuffix("-metrics").removesuffix("-admin") in here and name not in unused
+    ]
     for name in names:
         port = wanted.get(name, 0)
         if port and port in chosen.values():
@@ -77,11 +85,12 @@ def check_formats(data: DataDirectory, components: Mapping[str, Component]) -> N
     Raises IncompatibleData that names each store with both versions.
     """
     recorded = data.formats()
-    installed = {part: component.format() for part, component in components.items()}
+    kept = {component.keeps_as: component for component in components.values()}
+    installed = {name: component.format() for name, component in kept.items()}
     wrong = [
-        f"  {part}: written by {recorded[part]}, installed is {installed[part]}"
-        for part, component in components.items()
-        if part in recorded and not component.reads(recorded[part])
+        f"  {name}: written by {recorded[name]}, installed is {installed[name]}"
+        for name, component in kept.items()
+        if name in recorded and not component.reads(recorded[name])
     ]
     if wrong:
         stores = "\n".join(wrong)
@@ -90,6 +99,6 @@ def check_formats(data: DataDirectory, components: Mapping[str, Component]) -> N
             "Nothing was touched. Export what you need with the version of Pergola that wrote them, "
             "or start anew with another PERGOLA_DATA_DIR."
         )
-    for part, version in installed.items():
-        if version is not None and recorded.get(part) != version:
-            data.record_format(part, version)
+    for name, version in installed.items():
+        if version is not None and recorded.get(name) != version:
+            data.record_format(name, version)

@@ -17,13 +17,16 @@ from services.graph.cypher import Cypher
 from services.graph.follower.collection import Pace
 from services.graph.follower.follower import Follower
 from services.graph.follower.meters import FollowerMeters
+from services.graph.handlers import reading
 from services.graph.handlers.cypher import POLICIES, CypherHandlers
 from services.graph.handlers.graph import GraphHandlers
 from services.graph.handlers.retrieval import RetrievalHandlers
 from services.graph.peers.vector import VectorPeer
+from services.graph.reading.search import Search
 from services.graph.retrieval.retrieve import Retrieval
 from services.graph.settings import GraphSettings
-from services.graph.stores.arcadedb import ArcadeDBStore
+from services.graph.store import GraphStore
+from services.graph.stores.opening import open_store
 from services.runtime.errors import StoreUnavailable
 from services.runtime.start import Runtime, Servicer
 
@@ -34,26 +37,18 @@ _PROBE_SECONDS: Final = 2.0
 async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> AsyncIterator[Sequence[Servicer]]:
     """Neither the store nor vector need be up yet: calls say STORE_UNAVAILABLE or PEER_UNAVAILABLE until they are."""
     vector = VectorPeer(runtime.connect("vector"))
-    async with ArcadeDBStore.open(
-        settings.store_url,
-        settings.store_admin_url,
-        settings.store_user,
-        settings.store_password,
-        connections=settings.store_connections,
-        timeout=settings.store_timeout_seconds,
-        fetch_size=settings.cypher_fetch_rows,
-        cypher_seconds=settings.cypher_timeout_seconds,
-        cypher_running=settings.cypher_max_running,
-    ) as store:
+    async with open_store(settings, runtime.tenants) as store:
         runtime.spawn(_probe(store), "probe of the graph store")
+        search = Search(store, vector, most_meanings=settings.search_meaning_names)
         meters = FollowerMeters()
         runtime.metrics.register(meters)
         async with _following(settings, runtime, store, vector, meters):
             yield [
                 Servicer(
                     graph_pb2.DESCRIPTOR.services_by_name["GraphService"].full_name,
-                    GraphHandlers(store),  # type: ignore[abstract]
+                    GraphHandlers(store, search),
                     graph_pb2_grpc.add_GraphServiceServicer_to_server,
+                    reading.POLICIES,
                 ),
                 Servicer(
                     cypher_pb2.DESCRIPTOR.services_by_name["CypherService"].full_name,
@@ -69,7 +64,7 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
             ]
 
 
-async def _probe(store: ArcadeDBStore) -> None:
+async def _probe(store: GraphStore) -> None:
     """Returns when the store has said what it can do."""
     while True:
         try:
@@ -83,7 +78,7 @@ async def _probe(store: ArcadeDBStore) -> None:
 async def _following(
     settings: GraphSettings,
     runtime: Runtime[GraphSettings],
-    store: ArcadeDBStore,
+    store: GraphStore,
     vector: VectorPeer,
     meters: FollowerMeters,
 ) -> AsyncIterator[None]:

@@ -58,9 +58,7 @@ class Cypher:
         Raises InvalidCypher, CypherReadOnly, CypherNeedsIsolation; TooManyRows beyond `max_bytes`; ResourceExhausted
         while the tenant has too many statements running; DeadlineExceeded; StoreUnavailable.
         """
-        left = call.remaining()
-        seconds = self._limits.seconds if left is None else min(self._limits.seconds, left)
-        async with self._store.query(tenant, statement, parameters, seconds) as rows:
+        async with self._store.query(tenant, statement, parameters, self._seconds()) as rows:
             sent = size = 0
             begun = False
             async with aclosing(rows.batches()) as batches:
@@ -84,6 +82,14 @@ class Cypher:
             if not begun:
                 yield Columns(rows.columns)
             yield Summary(sent, truncated=False)
+
+    async def explain(self, tenant: str, statement: str, parameters: Mapping[str, Any]) -> str:
+        """The store's plan for a statement. Raises what `run` raises, TooManyRows excepted."""
+        return await self._store.explain(tenant, statement, parameters, self._seconds())
+
+    def _seconds(self) -> float:
+        left = call.remaining()
+        return self._limits.seconds if left is None else min(self._limits.seconds, left)
 
 
 def _messages(rows: Sequence[Sequence[Any]]) -> Iterator[tuple[Sequence[Sequence[Any]], int]]:

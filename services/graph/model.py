@@ -59,7 +59,7 @@ MENTIONED_WITH: Final = "mentioned_with"
 
 RESERVED: Final = frozenset(
     {
-        *("uid", "graph", "key", "name", "type", "aliases", "manual", "mentions", "form"),
+        *("uid", "graph", "key", "name", "named", "type", "aliases", "manual", "mentions", "form", "named"),
         *("source", "target", "weight", "id", "element_id", "labels"),
     }
 )
@@ -83,6 +83,14 @@ class Entity:
     properties: Mapping[str, Value] = field(default_factory=dict)
     manual: bool = False
     """Whether it was written by hand, and so stays without any mention."""
+
+
+class Named(NamedTuple):
+    """An entity that was found by a name."""
+
+    entity: Entity
+    whole: bool
+    """Whether the name is the one asked for, and not only begins with it."""
 
 
 class RelationKey(NamedTuple):
@@ -116,6 +124,18 @@ class Evidence(NamedTuple):
     """Position of the passage among the document's chunks, from 0."""
     text: str
     """The name as it is written there; for a relation the sentence. Empty: not told."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """How much a graph holds."""
+
+    entity_types: Mapping[str, int] = field(default_factory=dict)
+    """Entities a type; those without one under the empty text."""
+    relation_types: Mapping[str, int] = field(default_factory=dict)
+    passage_count: int = 0
+    mention_count: int = 0
+    """That a passage mentions an entity."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +175,13 @@ class Capabilities:
     """Whether each tenant has a database of its own."""
     read_only_logins: bool
     """Whether a login can be made that reads one database and nothing else."""
+
+    kinds_as_labels: bool = False
+    """Whether labels and types of relations can be given as values, and so those of entities and relations are."""
+    read_sessions: bool = False
+    """Whether a session that asks to read only can't write."""
+    closed: bool = False
+    """Whether nothing but the database can be read: no file and no address, by LOAD CSV or by plug-ins."""
 
     @property
     def isolates_cypher(self) -> bool:

@@ -17,13 +17,20 @@ class GraphSettings(ServiceSettings, frozen=True, kw_only=True):
             description="The graph store over Bolt: bolt://host:port, bolt+s:// over TLS.",
         ),
     ]
-    store_admin_url: Annotated[
-        str,
-        Meta(
-            pattern=r"^https?://",
-            description="ArcadeDB's HTTP API, by which databases and read-only logins are made: http(s)://host:port.",
-        ),
-    ]
+    store_admin_url: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^https?://",
+                description="ArcadeDB's HTTP API, by which a database and a read-only login a tenant are made: "
+                "http(s)://host:port. Absent: over Bolt alone (Neo4j), all tenants in one database.",
+            ),
+        ]
+        | None
+    ) = None
+    store_database: Annotated[
+        str, Meta(min_length=1, description="That one database; not used when store_admin_url is set.")
+    ] = "neo4j"
     store_user: Annotated[
         str, Meta(min_length=1, description="Login at the graph store that may make databases and logins.")
     ] = "root"
@@ -50,6 +57,14 @@ class GraphSettings(ServiceSettings, frozen=True, kw_only=True):
     cypher_fetch_rows: Annotated[int, Meta(ge=1, le=100_000, description="Rows fetched from the store at a time.")] = (
         500
     )
+    search_meaning_names: Annotated[
+        int,
+        Meta(
+            ge=1,
+            le=10_000,
+            description="Names that SearchEntities compares when it searches by meaning: those most mentioned.",
+        ),
+    ] = 1000
     retrieve_link_seconds: Annotated[
         float,
         Meta(gt=0, le=600, description="Most seconds that Retrieve spends on links; then it answers without them."),
@@ -75,7 +90,7 @@ class GraphSettings(ServiceSettings, frozen=True, kw_only=True):
         found = super().problems()
         for name, url in (("store_url", self.store_url), ("store_admin_url", self.store_admin_url)):
             try:
-                parts = urlsplit(url)
+                parts = urlsplit(url or "http://absent:1")
                 if parts.hostname is None or parts.port is None:
                     found.append(f"{name}: needs a host and a port")
                 if parts.username is not None or parts.password is not None:

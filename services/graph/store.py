@@ -10,16 +10,21 @@ from services.graph.model import (
     Cursor,
     Deleted,
     Entity,
+    Evidence,
     GivenPage,
     Mention,
     Merge,
+    Named,
     NewEntity,
     NewRelation,
     Passage,
     Refusal,
+    Relation,
     RelationKey,
+    Stats,
     Stored,
 )
+from services.graph.reading.along import Along, Step
 
 
 class Rows(Protocol):
@@ -34,6 +39,9 @@ class Rows(Protocol):
         wrote, is raised here.
         """
 
+    async def plan(self) -> str:
+        """How the store would run a statement that it was asked to explain, in its own words; instead of its rows."""
+
 
 class Reader(Protocol):
     """Reading. A tenant or a graph that nobody wrote to is empty, not missing.
@@ -42,11 +50,81 @@ class Reader(Protocol):
     deadline passes first.
     """
 
-    async def search(self, tenant: str, graph: str, key: str, limit: int) -> list[Entity]:
-        """Entities whose key is `key`, then those whose key begins with it, most mentioned first."""
-
     async def entities(self, tenant: str, graphs: Sequence[str], keys: Sequence[str]) -> list[Entity]:
         """Those of `keys` that there are."""
+
+    async def resolve(self, tenant: str, graph: str, keys: Sequence[str]) -> Mapping[str, Entity]:
+        """By key: the entity, or the one it is part of; keys that mean nothing are left out."""
+
+    async def relations(self, tenant: str, graph: str, wanted: Sequence[RelationKey]) -> list[Relation]:
+        """Those of `wanted` that there are, in any order."""
+
+    async def evidence_of_entities(
+        self, tenant: str, graph: str, keys: Sequence[str], each: int
+    ) -> Mapping[str, Sequence[Evidence]]:
+        """By key: the passages that mention it, in the order of documents and chunks, at most `each`."""
+
+    async def evidence_of_relations(
+        self, tenant: str, graph: str, wanted: Sequence[RelationKey], each: int
+    ) -> Mapping[RelationKey, Sequence[Evidence]]:
+        """The same for relations: the passages that say it, with the sentence."""
+
+    async def named(
+        self, tenant: str, graph: str, form: str, types: Sequence[str], limit: int, *, longer: bool
+    ) -> list[Named]:
+        """Entities of one of `types` (empty: any) that have a name of this normal form; with `longer` then those that
+        have one that begins with it, most mentioned first."""
+
+    async def similar(
+        self,
+        tenant: str,
+        graph: str,
+        pieces: Sequence[str],
+        lengths: tuple[int, int],
+        types: Sequence[str],
+        limit: int,
+    ) -> list[tuple[str, str]]:
+        """(Key, normal form of one of its names) that holds one of `pieces` and has so many characters, at least and
+        at most; those of the most mentioned entities first."""
+
+    async def foremost(self, tenant: str, graph: str, types: Sequence[str], limit: int) -> list[Entity]:
+        """The most mentioned entities of one of `types` (empty: any)."""
+
+    async def steps(
+        self,
+        tenant: str,
+        graph: str,
+        keys: Sequence[str],
+        along: Along,
+        *,
+        each: int,
+        most: int,
+        always: Sequence[str] = (),
+    ) -> list[Step]:
+        """The relations of each of `keys`, heaviest first: at most `each` of one entity and one direction, and `most`
+        together. Entities of the keys `always` are met whatever `along` says of entities."""
+
+    async def neighbors(
+        self, tenant: str, graph: str, key: str, along: Along, after: Step | None, limit: int
+    ) -> list[Step]:
+        """The relations of one entity, heaviest first, behind `after`."""
+
+    async def page(self, tenant: str, graph: str, after: str, limit: int) -> tuple[list[Entity], str]:
+        """Entities in an order that stays, behind the key `after` (empty: from the beginning), at most `limit`; and
+        what the next page is behind, empty after the last one."""
+
+    async def mentioned(
+        self, tenant: str, graph: str, keys: Sequence[str], after: tuple[str, str], limit: int
+    ) -> list[tuple[str, str, Evidence]]:
+        """(Key, mark, mention) of what mentions `keys`, in an order that stays, behind the (key, mark) `after`."""
+
+    async def related(
+        self, tenant: str, graph: str, keys: Sequence[str], after: Relation | None, limit: int
+    ) -> list[Relation]:
+        """Relations that begin at one of `keys`, in an order that stays, behind `after`."""
+
+    async def stats(self, tenant: str, graph: str) -> Stats:
+        """Counts a graph."""
 
     async def sizes(self, tenant: str, graphs: Sequence[str]) -> Mapping[str, int]:
         """How many passages each graph has; graphs without any may be left out."""
@@ -90,8 +168,12 @@ class Writer(Protocol):
     ) -> None:
         """Moves the cursor from `before` to `after` and makes the graph hold `upserts` and not `deletes`."""
 
-    async def clear(self, claim: Claim, lease_seconds: float) -> bool:
-        """Removes a part of what was derived; True when nothing is left. From the first call on, the cursor is None."""
+    async def clear(self, claim: Claim, lease_seconds: float, *, given: bool = False) -> bool:
+        """Removes a part of what was derived; True when nothing is left. From the first call on, the cursor is None.
+
+        `given`: what callers said of passages goes too. Otherwise it waits, and holds again for those passages that
+        come again with the same text. What was said of no passage stays in any case.
+        """
 
     async def begin(self, claim: Claim, cursor: Cursor, lease_seconds: float) -> None:
         """Sets the cursor of a graph that holds nothing."""
@@ -151,8 +233,14 @@ class CypherRunner(Protocol):
         while rows are read.
         """
 
+    async def explain(self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float) -> str:
+        """How the store would run a statement, in its own words; it is not run. Raises what `query` raises."""
 
-class GraphStore(Reader, Writer, CypherRunner, Protocol):
+
+class GraphStore(Reader, Writer, Editor, GivenLog, CypherRunner, Protocol):
+    async def capabilities(self) -> Capabilities:
+        """What the last probe found; probes when there was none. Raises StoreUnavailable."""
+
     async def probe(self) -> Capabilities:
         """Asks the store what it can do, at the start and never by its name. What is missing fails closed.
 

@@ -9,6 +9,7 @@ import grpc
 from prometheus_client import CollectorRegistry
 
 from services.runtime.channels import PeerChannel, connect
+from services.runtime.identity import DEFAULT_TENANT, CallersWatch
 from services.runtime.settings import ServiceSettings
 
 log = logging.getLogger(__name__)
@@ -20,7 +21,8 @@ T = TypeVar("T")
 class Runtime(Generic[S]):
     """What a service is given to assemble itself from."""
 
-    def __init__(self, service: str, settings: S) -> None:
+    def __init__(self, service: str, settings: S, callers: CallersWatch | None = None) -> None:
+        self._callers = callers
         self.service = service
         self.settings = settings
         self.metrics = CollectorRegistry()
@@ -29,6 +31,10 @@ class Runtime(Generic[S]):
         self._tasks: set[asyncio.Task[Any]] = set()
         self.failed: asyncio.Future[BaseException] = asyncio.get_running_loop().create_future()
         """Holds the exception of the first background task that died."""
+
+    def tenants(self) -> frozenset[str]:
+        """The tenants that callers are listed for now; callers that may act for any (`*`) name none."""
+        return frozenset({DEFAULT_TENANT}) if self._callers is None else self._callers.now.tenants
 
     def connect(self, peer: str) -> grpc.aio.Channel:
         """The channel to `cache`, `vector`, `graph` or `chat`, shared by all of this process. Closed with it.

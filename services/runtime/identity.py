@@ -85,6 +85,8 @@ class Callers:
         self._by_key: dict[str, Caller] = {}
         self._by_subject: dict[str, Caller] = {}
         self.entries: set[str] = set()
+        self.tenants: frozenset[str] = frozenset()
+        """Those that are named; a caller that may act for any of them names none."""
         names: set[str] = set()
         for entry in entries:
             self._add(entry, names)
@@ -100,6 +102,7 @@ class Callers:
             raise ValueError(f'the caller {entry.name} is no service; list its tenants instead of "*"')
         names.add(entry.name)
         caller = Caller(entry)
+        self.tenants |= caller.tenants or frozenset()
         if entry.key_sha256 is not None:
             if entry.key_sha256 in self._by_key:
                 raise ValueError(f"the caller {entry.name} has the key of another one")

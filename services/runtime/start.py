@@ -112,9 +112,9 @@ async def serving(
         SettingsError: the callers file, a certificate or a listener's address can't be used.
     """
     async with AsyncExitStack() as stack:
-        runtime = Runtime(service, settings)
-        stack.push_async_callback(runtime.close)
         watch = CallersWatch(settings.callers_file) if settings.callers_file is not None else None
+        runtime = Runtime(service, settings, watch)
+        stack.push_async_callback(runtime.close)
         spans = tracer(service, settings)
         if spans is not None:
             # It waits for the collector; meanwhile the loop serves.

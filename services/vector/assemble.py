@@ -15,7 +15,7 @@ from pergola.vector.v1 import (
     job_pb2_grpc,
     point_pb2_grpc,
 )
-from services.providers.embedding.minilm import MiniLM
+from services.providers.embedding.minilm import NAME, NAMES, MiniLM
 from services.providers.embedding.model import EmbeddingModel
 from services.providers.embedding.openai_endpoint import OpenAIEndpoint
 from services.providers.embedding.registry import EmbeddingModels
@@ -52,6 +52,7 @@ from services.vector.parsing.pool import ParserPool
 from services.vector.peers.cache import EmbeddingCache
 from services.vector.points.edits import Edits
 from services.vector.points.explaining import Explaining
+from services.vector.points.importing import Imports
 from services.vector.points.scroll import Scroll
 from services.vector.retention import Retention
 from services.vector.search import Search
@@ -141,7 +142,13 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
             ),
             Servicer(
                 _PACKAGE + "PointService",
-                PointHandlers(search, Explaining(database, catalogue, search), edits, Scroll(database, catalogue)),
+                PointHandlers(
+                    search,
+                    Explaining(database, catalogue, search),
+                    edits,
+                    Imports(edits),
+                    Scroll(database, catalogue),
+                ),
                 point_pb2_grpc.add_PointServiceServicer_to_server,
                 POINT_POLICIES,
             ),
@@ -173,10 +180,15 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
 async def _models(settings: VectorSettings) -> EmbeddingModels:
     try:
         threads = settings.embedding_threads or os.cpu_count() or 1
-        built_in = await asyncio.to_thread(MiniLM, settings.models_dir, threads=threads)
+        built_in = {
+            name: await asyncio.to_thread(MiniLM, settings.models_dir, threads=threads, precision=precision)
+            for precision, name in NAMES.items()
+        }
+        # The one that collections get now; the other one is loaded when a collection has it.
+        await asyncio.to_thread(built_in.get(settings.embedding_model, built_in[NAME]).load)
     except (WeightsError, OSError) as error:
         raise SettingsError(f"the built-in embedding model can't be used: {error}") from error
-    models: dict[str, EmbeddingModel] = {built_in.name: built_in}
+    models: dict[str, EmbeddingModel] = dict(built_in)
     if settings.embedding_endpoint_url and settings.embedding_endpoint_model and settings.embedding_endpoint_dimension:
         models[settings.embedding_endpoint_model] = OpenAIEndpoint(
             settings.embedding_endpoint_url,

@@ -48,6 +48,11 @@ def _holds(one: Json, point: Json, base: Any) -> bool:
         return point["id"] in asked
     if kind == "words":
         return set(words.of_query(asked)) <= set(words.of_passage(point["text"]).counts)
+    if kind == "phrase":
+        return _follows(words.in_order(asked), words.in_order(point["text"]))
+    if kind == "words_prefix":
+        return any(token.startswith(asked) if not words.paired(token) else asked in token
+                   for token in words.tokens(point["text"]))  # fmt: skip
     found = values(base, one["key"])
     match kind:
         case "match":
@@ -76,6 +81,10 @@ def _holds(one: Json, point: Json, base: Any) -> bool:
             return any(fits(asked, point, element) for element in found if element is not None) or any(
                 fits(asked, point, {}) for element in found if element is None
             )
+
+
+def _follows(part: list[str], whole: list[str]) -> bool:
+    return any(whole[start : start + len(part)] == part for start in range(len(whole)))
 
 
 def _same(value: Any, other: Any) -> bool:
@@ -153,6 +162,10 @@ _fields = [
 _of_points = [
     st.lists(st.integers(0, 60).map("p{}".format), min_size=1, max_size=20).map(lambda ids: {"has_id": ids}),
     st.lists(st.sampled_from(WORDS), min_size=1, max_size=2).map(lambda text: {"words": " ".join(text)}),
+    st.lists(st.sampled_from(WORDS), min_size=1, max_size=3).map(lambda text: {"phrase": " ".join(text)}),
+    st.sampled_from(["la", "lantern", "b", "harb", "이", "고양", "양이", "zz"]).map(
+        lambda text: {"words_prefix": text}
+    ),
 ]
 
 

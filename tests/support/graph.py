@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -32,7 +32,8 @@ from pergola.vector.v1 import (
 )
 from services.graph.assemble import assemble as assemble_graph
 from services.graph.settings import GraphSettings
-from services.graph.stores.arcadedb import ArcadeDBStore
+from services.graph.store import GraphStore
+from services.graph.stores.opening import open_store
 from services.runtime.settings import load
 from services.runtime.start import Running, serving
 from services.vector.assemble import assemble as assemble_vector
@@ -87,20 +88,9 @@ async def graph_process(stores: Stores, vector: str, **more: object) -> AsyncIte
         await process.communicate()
 
 
-def graph_store(stores: Stores) -> AbstractAsyncContextManager[ArcadeDBStore]:
-    """The store alone, as a process of the service has it."""
-    settings = graph_settings(stores)
-    return ArcadeDBStore.open(
-        settings.store_url,
-        settings.store_admin_url,
-        settings.store_user,
-        settings.store_password,
-        connections=settings.store_connections,
-        timeout=settings.store_timeout_seconds,
-        fetch_size=settings.cypher_fetch_rows,
-        cypher_seconds=settings.cypher_timeout_seconds,
-        cypher_running=settings.cypher_max_running,
-    )
+def graph_store(stores: Stores, tenants: Collection[str] = ("default",)) -> AbstractAsyncContextManager[GraphStore]:
+    """The store alone, as a process of the service has it when these are its tenants."""
+    return open_store(graph_settings(stores), lambda: frozenset(tenants))
 
 
 @asynccontextmanager

@@ -62,7 +62,7 @@ class CollectionFollower:
         try:
             if head is not None:
                 await self._follow_to_the_end(claim, head)
-            await self._clear(claim)
+            await self._clear(claim, given=True)
             await self._store.forget(claim)
             log.info("forgotten", extra={"tenant": self._tenant, "collection": self._collection})
         except asyncio.CancelledError:
@@ -140,12 +140,13 @@ class CollectionFollower:
         return cursor
 
     async def _start_over(self, claim: Claim, cursor: Cursor) -> Cursor:
-        await self._clear(claim)
+        # What callers said of passages holds for those that come again, but not for another collection of this name.
+        await self._clear(claim, given=claim.incarnation not in ("", cursor.incarnation))
         await self._store.begin(claim, cursor, self._pace.lease_seconds)
         return cursor
 
-    async def _clear(self, claim: Claim) -> None:
-        while not await self._store.clear(claim, self._pace.lease_seconds):
+    async def _clear(self, claim: Claim, *, given: bool) -> None:
+        while not await self._store.clear(claim, self._pace.lease_seconds, given=given):
             pass
 
     async def _release(self, claim: Claim) -> None:
@@ -160,20 +161,21 @@ def derive(changes: Sequence[Change]) -> tuple[list[Passage], list[str]]:
     """The passages that changes leave behind, and the points that are none any more; the last change of a point
     counts."""
     last = {change.point: change.text for change in changes}
-    upserts = [
-        Passage(
-            point,
-            text.document,
-            text.title,
-            text.index,
-            tuple(names_of(text.text, text.title, text.heading_path)),
-            tuple(sentences_of(text.text)),
-            _digest(text),
-        )
-        for point, text in last.items()
-        if text is not None
-    ]
+    upserts = [passage_of(point, text) for point, text in last.items() if text is not None]
     return upserts, [point for point, text in last.items() if text is None]
+
+
+def passage_of(point: str, text: Text) -> Passage:
+    """What a point's text says."""
+    return Passage(
+        point,
+        text.document,
+        text.title,
+        text.index,
+        tuple(names_of(text.text, text.title, text.heading_path)),
+        tuple(sentences_of(text.text)),
+        _digest(text),
+    )
 
 
 def _digest(text: Text) -> str:

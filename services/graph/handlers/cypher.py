@@ -31,6 +31,13 @@ class CypherHandlers(cypher_pb2_grpc.CypherServiceServicer):
             async for event in events:
                 yield _response(event)
 
+    async def ExplainQuery(
+        self, request: cypher_pb2.ExplainQueryRequest, _context: Context
+    ) -> cypher_pb2.ExplainQueryResponse:
+        parameters = parameters_from(request.parameters, "parameters")
+        plan = await self._cypher.explain(current().tenant, request.query, parameters)
+        return cypher_pb2.ExplainQueryResponse(plan=plan)
+
 
 def _response(event: Event) -> cypher_pb2.RunQueryResponse:
     if isinstance(event, Columns):

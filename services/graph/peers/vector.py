@@ -26,7 +26,7 @@ PEER: Final = "vector"
 
 
 class VectorPeer:
-    """A `Feed` and a `Passages`, both acting for the tenant of the current call."""
+    """A `Feed`, a `Passages` and a `Meanings`, all acting for the tenant of the current call."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._changes = change_pb2_grpc.ChangeServiceStub(channel)
@@ -72,6 +72,13 @@ class VectorPeer:
         with _translated():
             answer = await self._collections.GetCollection(collection_pb2.GetCollectionRequest(collection=collection))
         return answer.collection.embedding_model
+
+    async def model_for(self, graph: str) -> str:
+        """The embedding model of the collection that a graph is of; empty, vector's own one, when it is of none."""
+        try:
+            return await self.model_of(graph)
+        except CollectionNotFound:
+            return ""
 
     async def embed(self, texts: Sequence[str], model: str) -> list[Vector]:
         with _translated():

@@ -2,19 +2,23 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 
-from services.graph.model import Capabilities, Claim, Cursor, Entity, Mention, Passage
+from services.graph.model import Capabilities
 from services.graph.store import Rows
 from services.graph.stores.arcadedb_admin import ArcadeDBAdmin
 from services.graph.stores.arcadedb_cypher import ArcadeDBCypher
-from services.graph.stores.bolt import Bolt, NoDatabase, Transaction, Work, open_driver
+from services.graph.stores.bolt import Bolt, NoDatabase, Work, open_driver, run
+from services.graph.stores.editing import StoreEditor
+from services.graph.stores.following import StoreFollower
 from services.graph.stores.place import Place
+from services.graph.stores.queue import Queue
+from services.graph.stores.reading import StoreReader
 from services.graph.stores.slots import Slots
-from services.graph.stores.statements import claims, reading, writing
+from services.graph.stores.statements import reading, schema
 from services.runtime.errors import CypherNeedsIsolation, StoreUnavailable
 from services.runtime.settings import Secret
 
@@ -23,14 +27,9 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _PREFIX: Final = "pergola-"
-_SCHEMA: Final = tuple(
-    f"CREATE CONSTRAINT {label.lower()}_uid IF NOT EXISTS FOR (n:{label}) REQUIRE n.uid IS UNIQUE"
-    for label in ("Follow", "Passage", "Entity")
-)
-_CLEAR_AT_ONCE: Final = 500
 
 
-class ArcadeDBStore:
+class ArcadeDBStore(StoreReader, StoreFollower, StoreEditor):
     """A `GraphStore`. Nothing is asked of the server before it is needed."""
 
     def __init__(self, bolt: Bolt, admin: ArcadeDBAdmin, cypher: ArcadeDBCypher) -> None:
@@ -40,6 +39,7 @@ class ArcadeDBStore:
         self._made: set[str] = set()
         self._lock = asyncio.Lock()
         self._capabilities: Capabilities | None = None
+        self._queue = Queue()
 
     @classmethod
     @asynccontextmanager
@@ -84,33 +84,8 @@ class ArcadeDBStore:
         log.info("graph store", extra={"version": version, "read_only_logins": logins})
         return self._capabilities
 
-    # Reading.
-
-    async def search(self, tenant: str, graph: str, key: str, limit: int) -> list[Entity]:
-        place = _place(tenant)
-        return await self._read(tenant, lambda tx: reading.search(tx, place, graph, key, limit), list)
-
-    async def entities(self, tenant: str, graphs: Sequence[str], keys: Sequence[str]) -> list[Entity]:
-        place = _place(tenant)
-        uids = sorted(place.inside(graph, key) for graph in graphs for key in keys)
-        return await self._read(tenant, lambda tx: reading.entities(tx, uids), list)
-
-    async def sizes(self, tenant: str, graphs: Sequence[str]) -> Mapping[str, int]:
-        place = _place(tenant)
-        uids = [place.graph(graph) for graph in graphs]
-        return await self._read(tenant, lambda tx: reading.sizes(tx, uids), dict)
-
-    async def mentions(self, tenant: str, passages: Sequence[tuple[str, str]]) -> list[Mention]:
-        place = _place(tenant)
-        uids = sorted(place.inside(graph, passage) for graph, passage in passages)
-        return await self._read(tenant, lambda tx: reading.mentions(tx, uids), list)
-
-    async def mentioning(self, tenant: str, names: Sequence[tuple[str, str]], limit: int) -> list[Mention]:
-        place = _place(tenant)
-        uids = sorted(place.inside(graph, key) for graph, key in names)
-        return await self._read(tenant, lambda tx: reading.mentioning(tx, uids, limit), list)
-
-    # Writing.
+    async def capabilities(self) -> Capabilities:
+        return self._capabilities or await self.probe()
 
     async def followed(self) -> list[tuple[str, str]]:
         found: list[tuple[str, str]] = []
@@ -121,82 +96,49 @@ class ArcadeDBStore:
                 found += [(tenant, graph) for graph in graphs]
         return found
 
-    async def claim(self, tenant: str, graph: str, holder: str, lease_seconds: float) -> Claim | None:
-        await self._make(tenant)
-        place = _place(tenant)
-        return await self._write(tenant, lambda tx: claims.claim(tx, place, tenant, graph, holder, lease_seconds))
-
-    async def renew(self, claim: Claim, lease_seconds: float) -> None:
-        place = _place(claim.tenant)
-        await self._write(claim.tenant, lambda tx: claims.renew(tx, place, claim, lease_seconds))
-
-    async def release(self, claim: Claim) -> None:
-        place = _place(claim.tenant)
-        await self._write(claim.tenant, lambda tx: claims.release(tx, place, claim))
-
-    async def apply(
-        self,
-        claim: Claim,
-        before: Cursor,
-        after: Cursor,
-        upserts: Sequence[Passage],
-        deletes: Sequence[str],
-        lease_seconds: float,
-    ) -> None:
-        place = _place(claim.tenant)
-
-        async def work(transaction: Transaction) -> None:
-            await claims.move(transaction, place, claim, before, after, lease_seconds)
-            more = await writing.apply(transaction, place, claim.graph, upserts, deletes)
-            if more:
-                await claims.count(transaction, place, claim, more)
-
-        await self._write(claim.tenant, work)
-
-    async def clear(self, claim: Claim, lease_seconds: float) -> bool:
-        place = _place(claim.tenant)
-
-        async def work(transaction: Transaction) -> bool:
-            await claims.empty(transaction, place, claim, lease_seconds)
-            return await writing.clear(transaction, place, claim.graph, _CLEAR_AT_ONCE)
-
-        return await self._write(claim.tenant, work)
-
-    async def begin(self, claim: Claim, cursor: Cursor, lease_seconds: float) -> None:
-        place = _place(claim.tenant)
-        await self._write(claim.tenant, lambda tx: claims.move(tx, place, claim, None, cursor, lease_seconds))
-
-    async def forget(self, claim: Claim) -> None:
-        place = _place(claim.tenant)
-        await self._write(claim.tenant, lambda tx: claims.forget(tx, place, claim))
-
     # Raw Cypher.
 
     @asynccontextmanager
     async def query(
         self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float
     ) -> AsyncIterator[Rows]:
-        found = self._capabilities or await self.probe()
+        async with self._running(tenant, statement, parameters, seconds, explain=False) as rows:
+            yield rows
+
+    async def explain(self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float) -> str:
+        async with self._running(tenant, statement, parameters, seconds, explain=True) as rows:
+            return await rows.plan()
+
+    @asynccontextmanager
+    async def _running(
+        self, tenant: str, statement: str, parameters: Mapping[str, Any], seconds: float, *, explain: bool
+    ) -> AsyncIterator[Rows]:
+        found = await self.capabilities()
         if not found.isolates_cypher:
             raise CypherNeedsIsolation("this graph store can't keep raw Cypher inside one tenant; use the other RPCs")
         await self._make(tenant)
         running: AbstractAsyncContextManager[Rows] = self._cypher.query(
-            _place(tenant).database, statement, parameters, seconds
+            self._place(tenant).database, statement, parameters, seconds, explain=explain
         )
         async with running as rows:
             yield rows
 
     # Databases.
 
+    def _place(self, tenant: str) -> Place:
+        """A tenant id is made of small letters, digits and hyphens, at most 63, so its database's name is valid, and
+        no two tenants share one."""
+        return Place(_PREFIX + tenant)
+
     async def _read(self, tenant: str, work: Work[T], nothing: Callable[[], T]) -> T:
         try:
-            return await self._bolt.read(_place(tenant).database, work)
+            return await self._bolt.read(self._place(tenant).database, work)
         except NoDatabase:
             return nothing()
 
     async def _write(self, tenant: str, work: Work[T]) -> T:
         try:
-            return await self._bolt.write(_place(tenant).database, work)
+            return await self._bolt.write(self._place(tenant).database, work)
         except NoDatabase:
             # Someone dropped it: the next claim makes it again.
             self._made.discard(tenant)
@@ -209,19 +151,9 @@ class ArcadeDBStore:
         async with self._lock:
             if tenant in self._made:
                 return
-            database = _place(tenant).database
+            database = self._place(tenant).database
             if database not in await self._admin.databases():
                 await self._admin.create_database(database)
-            for statement in _SCHEMA:
-                await self._bolt.write(database, partial(_run, statement))
+            for statement in schema.STATEMENTS:
+                await self._bolt.write(database, partial(run, statement))
             self._made.add(tenant)
-
-
-async def _run(statement: str, transaction: Transaction) -> None:
-    await transaction.run(statement)
-
-
-def _place(tenant: str) -> Place:
-    """A tenant id is made of small letters, digits and hyphens, at most 63, so its database's name is valid, and no
-    two tenants share one."""
-    return Place(_PREFIX + tenant)

@@ -30,8 +30,9 @@ class ArcadeDBAdmin:
             await self._session.close()
 
     async def version(self) -> str:
+        """Name and release, without the build."""
         answer = await self._call("GET", "/api/v1/server?mode=basic")
-        return str(answer.get("version", ""))
+        return f"ArcadeDB {answer.get('version', '')}".partition(" (")[0].strip()
 
     async def databases(self) -> list[str]:
         return [str(name) for name in (await self._command("list databases"))["result"]]
@@ -69,9 +70,9 @@ class ArcadeDBAdmin:
         await self._call("PUT", f"/api/v1/server/users?name={user}", body)
 
     async def end_query(self, mark: str) -> bool:
-        """Asks the queries whose text begins with `mark` to end; False when there are none (any more)."""
+        """Asks the queries whose text holds `mark` to end; False when there are none (any more)."""
         running = (await self._command("list queries"))["result"]
-        found = [query["id"] for query in running if str(query.get("text", "")).startswith(mark)]
+        found = [query["id"] for query in running if mark in str(query.get("text", ""))]
         for query in found:
             await self._command(f"terminate query {query}", tolerate="")
         return bool(found)

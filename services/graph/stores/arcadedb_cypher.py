@@ -1,15 +1,12 @@
 """Raw Cypher on ArcadeDB: under a login that reads one database, ended in the store when its caller leaves."""
 
 import asyncio
-import contextvars
 import hmac
 import logging
 import secrets
-import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
-from itertools import chain, repeat
 from typing import Any, Final, LiteralString
 
 import neo4j
@@ -17,22 +14,15 @@ from neo4j.exceptions import AuthError, Forbidden, Neo4jError
 
 from services.graph.stores import failures
 from services.graph.stores.arcadedb_admin import ArcadeDBAdmin
-from services.graph.stores.cypher_values import Json, row
+from services.graph.stores.ending import Ending
+from services.graph.stores.rows import BoltRows
 from services.graph.stores.slots import Slots
-from services.runtime.errors import CypherNeedsIsolation, PergolaError
+from services.runtime.errors import CypherNeedsIsolation
 from services.runtime.settings import Secret
 
 log = logging.getLogger(__name__)
 
 _LOGINS_KEPT: Final = 64
-_END_PAUSES: Final = (0.0, 0.05, 0.2, 1.0, 5.0, 30.0)
-"""Seconds between the attempts to end an abandoned query, the last one over and over: a statement that only waits
-can't be ended by the server."""
-
-_BEGUN_BY: Final = 5.0
-_LAST_SECONDS: Final = 2.0
-_GATHER_SECONDS: Final = 0.05
-
 OpenDriver = Callable[[str, str], neo4j.AsyncDriver]
 
 
@@ -60,29 +50,24 @@ class ArcadeDBCypher:
         self._slots = slots
         self._drivers: OrderedDict[str, neo4j.AsyncDriver] = OrderedDict()
         self._lock = asyncio.Lock()
-        self._ending: set[asyncio.Task[None]] = set()
+        self._ending = Ending(admin.end_query, slots)
 
     async def close(self) -> None:
-        # Queries cut short by the stop itself are still ended in the store.
-        ending = set(self._ending)
-        if ending:
-            await asyncio.wait(ending, timeout=_LAST_SECONDS)
-        for task in ending:
-            task.cancel()
-        await asyncio.gather(*ending, return_exceptions=True)
+        await self._ending.close()
         for driver in self._drivers.values():
             await driver.close()
 
     @asynccontextmanager
     async def query(
-        self, database: str, statement: str, parameters: Mapping[str, Any], seconds: float
-    ) -> AsyncIterator["ArcadeDBRows"]:
+        self, database: str, statement: str, parameters: Mapping[str, Any], seconds: float, *, explain: bool = False
+    ) -> AsyncIterator[BoltRows]:
+        """`explain`: the statement is only planned."""
         driver = await self._login(database)
         self._slots.take(database)
         # The server forgets no statement because its connection broke; this is what it is found by.
         mark = f"/*{secrets.token_hex(12)}*/"
         finished = False
-        rows: ArcadeDBRows | None = None
+        rows: BoltRows | None = None
         try:
             async with (
                 asyncio.timeout(seconds),
@@ -92,8 +77,10 @@ class ArcadeDBCypher:
                 await session.begin_transaction(timeout=seconds) as transaction,
             ):
                 try:
-                    result = await transaction.run(f"{mark} {statement}", dict(parameters))
-                    rows = ArcadeDBRows(result, transaction, self._fetch_size)
+                    # Behind a comment EXPLAIN would come as a row, which holds more than a plan.
+                    asked = f"EXPLAIN {mark} {statement}" if explain else f"{mark} {statement}"
+                    result = await transaction.run(asked, dict(parameters))
+                    rows = BoltRows(result, transaction, self._fetch_size)
                     yield rows
                 finally:
                     finished = rows is not None and rows.finished
@@ -114,29 +101,7 @@ class ArcadeDBCypher:
             if finished:
                 self._slots.give_back(database)
             else:
-                self._end(database, mark, known=rows is not None)
-
-    def _end(self, database: str, mark: str, *, known: bool) -> None:
-        # In a context of its own: the call's deadline is over, or nearly, and must not bound the end of its statement.
-        task = asyncio.get_running_loop().create_task(
-            self._end_for_good(mark, known=known), context=contextvars.Context()
-        )
-        task.add_done_callback(lambda _: self._slots.give_back(database))
-        self._ending.add(task)
-        task.add_done_callback(self._ending.discard)
-
-    async def _end_for_good(self, mark: str, *, known: bool) -> None:
-        """`known`: the server has begun with it. Otherwise it may not have read it yet, so that not to find it the
-        first time means nothing."""
-        for pause in chain(_END_PAUSES, repeat(_END_PAUSES[-1])):
-            await asyncio.sleep(pause)
-            try:
-                running = await self._admin.end_query(mark)
-            except PergolaError:
-                continue
-            if not running and (known or pause >= _BEGUN_BY):
-                return
-            known = known or running
+                self._ending.begin(database, mark, known=rows is not None)
 
     async def _login(self, database: str) -> neo4j.AsyncDriver:
         """A driver with the database's read-only login, which is made on first use."""
@@ -166,33 +131,6 @@ class ArcadeDBCypher:
             await driver.close()
             raise
         return driver
-
-
-class ArcadeDBRows:
-    """The rows of one statement."""
-
-    def __init__(self, result: neo4j.AsyncResult, transaction: neo4j.AsyncTransaction, size: int) -> None:
-        self._result = result
-        self._transaction = transaction
-        self._size = size
-        self.columns: Sequence[str] = list(result.keys())
-        self.finished = False
-
-    async def batches(self) -> AsyncGenerator[Sequence[Sequence[Json]], None]:
-        """The first row alone and at once; then as many as came within `_GATHER_SECONDS`."""
-        gathered: list[Sequence[Json]] = []
-        flushed = 0.0
-        async for record in self._result:
-            gathered.append(row(record.values()))
-            now = time.monotonic()
-            if len(gathered) >= self._size or now - flushed > _GATHER_SECONDS:
-                yield gathered
-                gathered, flushed = [], now
-        if gathered:
-            yield gathered
-        # Some writes are refused only here. Nothing of a login that may not write is ever committed.
-        await self._transaction.commit()
-        self.finished = True
 
 
 async def _accepted(driver: neo4j.AsyncDriver, database: str) -> bool:

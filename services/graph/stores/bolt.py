@@ -30,8 +30,10 @@ class NoDatabase(Exception):
 class Transaction:
     """One open transaction."""
 
-    def __init__(self, inner: neo4j.AsyncTransaction) -> None:
+    def __init__(self, inner: neo4j.AsyncTransaction, *, kinds: bool) -> None:
         self._inner = inner
+        self.kinds = kinds
+        """Whether the store takes labels and types of relations as values."""
 
     async def run(self, statement: str, **parameters: Any) -> list[Mapping[str, Any]]:
         """All rows, by column. The statement is one of ours; whatever comes from outside is a parameter."""
@@ -69,6 +71,8 @@ class Bolt:
         self._driver = driver
         self._seconds = seconds
         """Most seconds that one attempt of a transaction may take, within the call's deadline."""
+        self.kinds = False
+        """Whether the store was found to take labels and types of relations as values."""
 
     async def close(self) -> None:
         await self._driver.close()
@@ -116,10 +120,15 @@ class Bolt:
             self._driver.session(database=database, default_access_mode=mode) as session,
             await session.begin_transaction(timeout=seconds) as transaction,
         ):
-            result = await work(Transaction(transaction))
+            result = await work(Transaction(transaction, kinds=self.kinds))
             if commit:
                 await transaction.commit()
             return result
+
+
+async def run(statement: str, transaction: Transaction) -> None:
+    """A statement of ours without parameters and rows, such as one of the schema."""
+    await transaction.run(statement)
 
 
 def records(rows: Sequence[Mapping[str, Any]], kind: Callable[..., T]) -> list[T]:

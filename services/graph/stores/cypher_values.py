@@ -2,7 +2,7 @@
 
 import base64
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import neo4j.graph
@@ -37,6 +37,21 @@ def properties(values: Mapping[str, Any]) -> dict[str, Json]:
 
 def row(cells: Sequence[Any]) -> list[Json]:
     return [to_json(cell) for cell in cells]
+
+
+def plan_text(plan: Mapping[str, Any] | None) -> str:
+    """A plan as the store writes it, or its operators, a line each, inner ones indented."""
+    if plan is None:
+        return ""
+    written = plan.get("args", {}).get("string-representation")
+    return str(written).strip() if written else "\n".join(_operators(plan, 0))
+
+
+def _operators(plan: Mapping[str, Any], depth: int) -> Iterator[str]:
+    details = plan.get("args", {}).get("Details", "")
+    yield f"{'  ' * depth}+ {plan['operatorType']} {details}".rstrip()
+    for child in plan.get("children", ()):
+        yield from _operators(child, depth + 1)
 
 
 def _typed(value: Any) -> Json:

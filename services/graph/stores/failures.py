@@ -2,6 +2,7 @@
 
 import logging
 import re
+from collections.abc import Callable
 from typing import Final
 
 from neo4j.exceptions import (
@@ -31,6 +32,9 @@ log = logging.getLogger(__name__)
 
 NO_DATABASE: Final = "Neo.ClientError.Database.DatabaseNotFound"
 _WENT_AWAY: Final = "Neo.ClientError.Statement.EntityNotFound"
+_READS_ONLY: Final = "Neo.ClientError.Statement.AccessMode"
+_SOURCE: Final = "Neo.ClientError.Statement.ExternalResourceFailed"
+_OUT_OF_MEMORY: Final = ("MemoryPoolOutOfMemoryError", "TransactionOutOfMemoryError")
 _TIMED_OUT: Final = frozenset(
     {
         "Neo.ClientError.Transaction.TransactionTimedOut",
@@ -52,6 +56,22 @@ _KINDS: Final = {
 _CONCEALED: Final = "Check the server log"
 """Part of what ArcadeDB says in production mode instead of its reason."""
 _MAX_REMARK: Final = 300
+
+
+def is_read_only(error: Neo4jError) -> bool:
+    """Whether a write was refused because the session, or its login, may only read."""
+    return isinstance(error, Forbidden) or error.code == _READS_ONLY
+
+
+def is_closed_source(error: Neo4jError) -> bool:
+    """Whether LOAD CSV was refused its source by the server's configuration, not by the source."""
+    closed = "allow_csv_import_from_file_urls' is false", "cypher_ip_blocklist"
+    return error.code == _SOURCE and any(setting in (error.message or "") for setting in closed)
+
+
+def is_login(error: Neo4jError) -> bool:
+    """Whether the configured login is what is wrong."""
+    return isinstance(error, AuthError)
 
 
 def meets_another(error: BaseException) -> bool:
@@ -82,22 +102,27 @@ def unavailable(error: BaseException) -> PergolaError:
     return StoreUnavailable("the graph store does not answer now; try again")
 
 
-def of_statement(error: Neo4jError) -> PergolaError:
-    """What the store said to a caller's own statement."""
+def of_statement(error: Neo4jError, amend: Callable[[str], str] = lambda remark: remark) -> PergolaError:
+    """What the store said to a caller's own statement; `amend` makes its remark fit what the caller wrote."""
     code = error.code or ""
     if code in _TIMED_OUT:
         return of_timeout()
     if isinstance(error, Forbidden) or code.startswith("Neo.ClientError.Security."):
         return CypherReadOnly("the query writes, or reaches beyond this tenant's graph; RunQuery only reads")
-    if code == "Neo.ClientError.Statement.AccessMode":
+    if code == _READS_ONLY:
         return CypherReadOnly("the query writes; RunQuery only reads")
+    if code == _SOURCE:
+        return CypherReadOnly("the query reads a file or an address; RunQuery reads this tenant's graph only")
+    remark = clean(amend(error.message or ""))
+    if code.endswith(_OUT_OF_MEMORY) or "heap budget" in remark:
+        return ResourceExhausted("the query needs more memory than the graph store gives to one; add a LIMIT")
     if meets_another(error):
         return Aborted("what the query reads was being changed meanwhile; run it again")
-    remark = clean(error.message or "")
-    if "heap budget" in remark:
-        return ResourceExhausted("the query needs more memory than the graph store gives to one; add a LIMIT")
     if isinstance(error, ClientError) or code.startswith(("Neo.ClientError.", "Neo.DatabaseError.")):
-        kind = _KINDS.get(code.rpartition(".")[2], "the graph store can't run the query: something it names is unknown")
+        told = code.rpartition(".")[2]
+        if told == "SyntaxError" and "not defined" in remark:
+            told = "SemanticError"
+        kind = _KINDS.get(told, "the graph store can't run the query: something it names is unknown")
         return InvalidCypher(f"{kind}; the store says: {remark}" if remark else kind)
     return unavailable(error)
 

@@ -3,12 +3,17 @@
 The network is BERT (Devlin et al. 2018) with 6 layers, 12 heads and 384 dimensions, then the mean of the token vectors
 under the mask, then unit length, as Sentence-Transformers runs it. The graph uses onnxruntime's fused operators for
 attention, skip connections and GELU, which its own optimiser would otherwise have to find.
+
+In precision `int8` the products with weight matrices are of 8-bit integers: weights are rounded once, with a scale a
+column, activations while it runs, with a scale a tensor (Zafrir et al. 2019, Q8BERT). Everything else stays float32.
+Weights take 7 of the 8 bits: pairs of products then fit the 16-bit sums of x86 processors without VNNI, which would cut
+them off, so that the same text would get another vector there.
 """
 
 import os
 import tempfile
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import numpy as np
 import onnx
@@ -26,21 +31,24 @@ VERSION: Final = 1
 
 _EPSILON: Final = 1e-12
 _FUSED: Final = "com.microsoft"
+_LARGEST: Final = 64
 
 Array = NDArray[np.float32]
+Precision = Literal["float32", "int8"]
 
 
-def ensure(models: Path) -> Path:
+def ensure(models: Path, precision: Precision) -> Path:
     """Path of the graph under `models`; builds it when it is not there.
 
     Safe with several processes at once: each builds into a file of its own and renames it.
     Raises WeightsError when the weights are missing or not the original, OSError when `models` can't be written.
     """
-    path = models / f"all-minilm-l6-v2-{weights.SHA256[:12]}-v{VERSION}.onnx"
+    kind = "" if precision == "float32" else f"-{precision}"
+    path = models / f"all-minilm-l6-v2-{weights.SHA256[:12]}-v{VERSION}{kind}.onnx"
     if path.exists():
         return path
     models.mkdir(parents=True, exist_ok=True)
-    serialized = build(weights.checked(weights.folder() / "model.safetensors")).SerializeToString()
+    serialized = build(weights.checked(weights.folder() / "model.safetensors"), precision).SerializeToString()
     handle, draft = tempfile.mkstemp(dir=models, prefix=path.name, suffix=".draft")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -54,9 +62,10 @@ def ensure(models: Path) -> Path:
     return path
 
 
-def build(safetensors: Path) -> onnx.ModelProto:
+def build(safetensors: Path, precision: Precision) -> onnx.ModelProto:
     """The graph: `ids`, `mask` (int32, batch × tokens) → `embedding` (float32, batch × 384, unit length)."""
-    return _Builder(load_file(safetensors)).model()
+    builder = _Builder if precision == "float32" else _Int8Builder
+    return builder(load_file(safetensors)).model()
 
 
 class _Builder:
@@ -94,17 +103,17 @@ class _Builder:
 
     def _layer(self, prefix: str, hidden: str) -> str:
         parts = [f"{prefix}attention.self.{part}." for part in ("query", "key", "value")]
-        weight = self._constant(prefix + "qkv", np.concatenate([self._tensors[p + "weight"].T for p in parts], axis=1))
+        weight = np.concatenate([self._tensors[p + "weight"].T for p in parts], axis=1)
         bias = self._constant(prefix + "qkv.bias", np.concatenate([self._tensors[p + "bias"] for p in parts]))
-        attended = self._node("Attention", [hidden, weight, bias, "mask"], domain=_FUSED, num_heads=HEADS)
+        attended = self._attention(prefix + "qkv", hidden, weight, bias)
         after = self._skip(prefix + "attention.output.", attended, hidden)
-        inner = self._node("MatMul", [after, self._weight(prefix + "intermediate.dense.weight", transposed=True)])
+        inner = self._product(after, prefix + "intermediate.dense.weight")
         active = self._node("BiasGelu", [inner, self._weight(prefix + "intermediate.dense.bias")], domain=_FUSED)
         return self._skip(prefix + "output.", active, after)
 
     def _skip(self, prefix: str, value: str, around: str) -> str:
         """LayerNorm(dense(value) + around)."""
-        dense = self._node("MatMul", [value, self._weight(prefix + "dense.weight", transposed=True)])
+        dense = self._product(value, prefix + "dense.weight")
         parameters = [self._weight(prefix + name) for name in ("LayerNorm.weight", "LayerNorm.bias", "dense.bias")]
         return self._node("SkipLayerNormalization", [dense, around, *parameters], domain=_FUSED, epsilon=_EPSILON)
 
@@ -119,11 +128,18 @@ class _Builder:
         total = self._node("Squeeze", [self._node("MatMul", [row, hidden]), *self._integers([1])])
         self._node("LpNormalization", [total], result="embedding", axis=1, p=2)
 
-    def _weight(self, name: str, *, transposed: bool = False) -> str:
-        tensor = self._tensors[name]
-        return self._constant(name, tensor.T if transposed else tensor)
+    def _product(self, value: str, name: str) -> str:
+        """value × the weights of that name, transposed."""
+        return self._node("MatMul", [value, self._constant(name, self._tensors[name].T)])
 
-    def _constant(self, name: str, value: Array) -> str:
+    def _attention(self, name: str, hidden: str, weight: Array, bias: str) -> str:
+        inputs = [hidden, self._constant(name, weight), bias, "mask"]
+        return self._node("Attention", inputs, domain=_FUSED, num_heads=HEADS)
+
+    def _weight(self, name: str) -> str:
+        return self._constant(name, self._tensors[name])
+
+    def _constant(self, name: str, value: NDArray[Any]) -> str:
         self._constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
@@ -135,6 +151,33 @@ class _Builder:
         return names
 
     def _node(self, operator: str, inputs: list[str], *, result: str = "", domain: str = "", **attributes: Any) -> str:
-        result = result or f"{operator}.{len(self._nodes)}"
-        self._nodes.append(helper.make_node(operator, inputs, [result], domain=domain, **attributes))
-        return result
+        return self._nodes_of(operator, inputs, [result or f"{operator}.{len(self._nodes)}"], domain, **attributes)[0]
+
+    def _nodes_of(
+        self, operator: str, inputs: list[str], results: list[str], domain: str, **attributes: Any
+    ) -> list[str]:
+        self._nodes.append(helper.make_node(operator, inputs, results, domain=domain, **attributes))
+        return results
+
+
+class _Int8Builder(_Builder):
+    def _product(self, value: str, name: str) -> str:
+        rounded, scale, zero = self._rounded(name, self._tensors[name].T)
+        return self._node("DynamicQuantizeMatMul", [value, rounded, scale, zero], domain=_FUSED)
+
+    def _attention(self, name: str, hidden: str, weight: Array, bias: str) -> str:
+        rounded, scale, zero = self._rounded(name, weight)
+        parts = [f"{name}.{part}" for part in ("input", "input.scale", "input.zero")]
+        value, value_scale, value_zero = self._nodes_of("DynamicQuantizeLinear", [hidden], parts, "")
+        inputs = [value, rounded, bias, value_scale, scale, "mask", value_zero, zero]
+        return self._node("QAttention", inputs, domain=_FUSED, num_heads=HEADS)
+
+    def _rounded(self, name: str, weight: Array) -> tuple[str, str, str]:
+        """Names of the weights in 8 bits, of the scales of their columns, and of what stands for zero."""
+        scale = np.abs(weight).max(axis=0) / _LARGEST
+        rounded = np.rint(weight / scale)
+        return (
+            self._constant(name, rounded.astype(np.int8)),
+            self._constant(name + ".scale", scale.astype(np.float32)),
+            self._constant(name + ".zero", np.zeros(scale.shape, np.int8)),
+        )

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import binascii
 import random
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,7 @@ import numpy as np
 
 from services.providers.embedding.estimate import Estimate
 from services.providers.embedding.model import Vectors
+from services.providers.embedding.pace import Pace
 from services.providers.openai_compatible import failures
 from services.providers.openai_compatible.endpoint import proxy_for
 from services.runtime.call import remaining
@@ -21,6 +23,7 @@ from services.runtime.errors import (
     UpstreamAuthentication,
     UpstreamBadResponse,
     UpstreamError,
+    UpstreamRateLimited,
     UpstreamRejected,
     UpstreamTimeout,
 )
@@ -33,6 +36,9 @@ _CONNECT_SECONDS: Final = 10.0
 _ERROR_BYTES: Final = 64 * 1024
 _NUMBER_BYTES: Final = 32
 """Generous for one number in JSON text; a base64 one takes 5.4."""
+
+_SIZE: Final = re.compile(r"token|too (?:large|long|many|big)|maximum|at most|batch|array length|limit", re.IGNORECASE)
+"""In the words with which providers refuse a request for its size."""
 
 
 class _Item(msgspec.Struct):
@@ -50,9 +56,10 @@ _DECODER: Final = msgspec.json.Decoder(_Answer)
 class OpenAIEndpoint:
     """The embedding model `model` at `base_url`. Satisfies `EmbeddingModel`.
 
-    Asks for base64 and understands lists of numbers too. Never more than `concurrency` requests at once; what is
-    worth it is tried again while the current call's time lasts: 429 after the wait the endpoint asks for, server
-    errors and lost connections after a growing one.
+    Asks for base64 and understands lists of numbers too. Never more than `concurrency` requests at once, and fewer when
+    the endpoint refuses some (see `Pace`); what is too large is sent in halves. What is worth it is tried again while
+    the current call's time lasts: 429 after the wait the endpoint asks for, server errors and lost connections after a
+    growing one.
     """
 
     latin_only = False
@@ -78,9 +85,8 @@ class OpenAIEndpoint:
         self._url = f"{base_url.rstrip('/')}/embeddings"
         self._proxy = proxy_for(base_url)
         self._key = key
-        self._batch = batch
         self._seconds = seconds
-        self._turn = asyncio.Semaphore(concurrency)
+        self.pace = Pace(model, concurrency=concurrency, batch=batch)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(limit=concurrency),
             timeout=aiohttp.ClientTimeout(total=None),
@@ -92,7 +98,8 @@ class OpenAIEndpoint:
     async def embed(self, texts: Sequence[str], *, urgent: bool = False) -> Vectors:  # noqa: ARG002 - see below
         """One vector a text, in order. Urgent texts need no way past the others: the requests are many and short."""
         cut = [self._cut(text) for text in texts]
-        parts = [cut[first : first + self._batch] for first in range(0, len(cut), self._batch)]
+        batch = self.pace.batch
+        parts = [cut[first : first + batch] for first in range(0, len(cut), batch)]
         tasks = [asyncio.create_task(self._part(part)) for part in parts]
         try:
             made = await asyncio.gather(*tasks)
@@ -114,26 +121,43 @@ class OpenAIEndpoint:
     async def _part(self, texts: Sequence[str]) -> Vectors:
         attempt = 1
         while True:
+            if len(texts) > self.pace.batch:
+                # Another request has shown meanwhile that this one would be too large.
+                return await self._halves(texts)
+            begun = 0.0
             try:
-                async with self._turn:
-                    return await self._ask(texts)
+                async with self.pace.turn() as begun:
+                    made = await self._ask(texts)
+                    self.pace.served()
             except UpstreamRejected as error:
-                # Too large together may be right in halves.
-                if error.metadata.get("upstream_status") != "413" or len(texts) == 1:
+                if len(texts) == 1 or not _too_large(error):
                     raise
-                middle = len(texts) // 2
-                return np.concatenate([await self._part(texts[:middle]), await self._part(texts[middle:])])
+                self.pace.too_large(len(texts))
+                return await self._halves(texts)
             except (UpstreamAuthentication, UpstreamBadResponse):
                 raise
             except Upstream as error:
+                if not begun:
+                    # Not even asked: there is no time left to wait for a turn.
+                    raise
                 wait = error.retry_after
                 if wait is None:
                     wait = min(_LONGEST_WAIT, _FIRST_WAIT * 2.0 ** (attempt - 1)) * random.uniform(0.5, 1.0)  # noqa: S311
+                limited = isinstance(error, UpstreamRateLimited)
+                if limited:
+                    self.pace.refused(begun, min(wait, _LONGEST_WAIT))
                 left = remaining()
                 if attempt >= _ATTEMPTS or wait > _LONGEST_WAIT or (left is not None and wait >= left):
                     raise
+            else:
+                return made
             attempt += 1
-            await asyncio.sleep(wait)
+            if not limited:
+                await asyncio.sleep(wait)
+
+    async def _halves(self, texts: Sequence[str]) -> Vectors:
+        middle = len(texts) // 2
+        return np.concatenate([await self._part(texts[:middle]), await self._part(texts[middle:])])
 
     async def _ask(self, texts: Sequence[str]) -> Vectors:
         body = msgspec.json.encode({"model": self.name, "input": texts, "encoding_format": "base64"})
@@ -178,6 +202,12 @@ class OpenAIEndpoint:
         if not np.isfinite(vectors).all():
             raise UpstreamBadResponse(f"the provider of {self.name} answered with numbers that are not finite")
         return vectors
+
+
+def _too_large(error: UpstreamRejected) -> bool:
+    """Whether what was refused together may be right in halves. Only words tell it where the status is 400 or 422."""
+    status = error.metadata.get("upstream_status")
+    return status == "413" or (status in ("400", "422") and _SIZE.search(error.message) is not None)
 
 
 def _numbers(embedding: str | list[float]) -> Vectors:

@@ -4,10 +4,11 @@ from typing import cast
 
 from pergola.vector.v1 import collection_pb2 as pb
 from pergola.vector.v1 import collection_pb2_grpc
+from services.runtime import paging
 from services.runtime.call import current
 from services.runtime.errors import InvalidArgument, Violation
 from services.vector.collections import K1, B, Collections, Spec
-from services.vector.handlers import messages, paging
+from services.vector.handlers import messages
 from services.vector.handlers.messages import Context
 from services.vector.model import ChunkMode, Counts, Distance, Storage
 

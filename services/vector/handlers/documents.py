@@ -6,10 +6,11 @@ from typing import cast
 
 from pergola.vector.v1 import document_pb2 as pb
 from pergola.vector.v1 import document_pb2_grpc
+from services.runtime import paging
 from services.runtime.call import current
 from services.runtime.errors import InvalidArgument, Violation
 from services.vector.documents import StoredDocuments
-from services.vector.handlers import messages, paging, uploading
+from services.vector.handlers import messages, uploading
 from services.vector.handlers.messages import Context
 from services.vector.ingestion.documents import Documents, Incoming
 from services.vector.ingestion.uploads import Uploads

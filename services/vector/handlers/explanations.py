@@ -2,7 +2,7 @@
 
 from pergola.vector.v1 import explain_pb2
 from pergola.vector.v1 import point_pb2 as pb
-from services.vector.handlers import questions
+from services.vector.handlers import messages, questions
 from services.vector.model import ScoredPoint
 from services.vector.points.explaining import Explained, Term
 from services.vector.search import Question
@@ -30,7 +30,7 @@ def response(query: pb.QueryPointsRequest, question: Question, one: Explained) -
             explain_pb2.FilterUse(
                 fitting_count=one.plan.fitting,
                 more=one.more,
-                point_count=one.sizes.points,
+                point_count=messages.small(one.sizes.points),
                 selectivity=min(1.0, one.plan.fitting / max(1, one.sizes.points)),
             )
         )
@@ -56,8 +56,8 @@ def _dense(one: Explained) -> explain_pb2.DenseArm:
         vector=one.prepared.vector,
         depth=one.depth,
         ef=one.ef,
-        indexed_count=one.sizes.indexed,
-        unindexed_count=one.sizes.unindexed,
+        indexed_count=messages.small(one.sizes.indexed),
+        unindexed_count=messages.small(one.sizes.unindexed),
         found_count=min(one.depth, fitting),
     )
 
@@ -80,7 +80,7 @@ def _term(term: Term) -> explain_pb2.QueryTerm:
     return explain_pb2.QueryTerm(
         term=term.word.removeprefix(STEM),
         stem=term.word.startswith(STEM),
-        point_count=term.points,
+        point_count=messages.small(term.points),
         idf=term.idf,
         role=term.role,
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from pergola.vector.v1 import point_pb2 as pb
 from services.runtime.errors import InvalidArgument, Violation
 from services.vector.handlers import messages
-from services.vector.points.edits import NewPoint
+from services.vector.points.model import NewPoint
 
 
 def points(asked: Sequence[pb.NewPoint]) -> list[NewPoint]:

@@ -5,10 +5,11 @@ from typing import Final
 
 from pergola.vector.v1 import job_pb2 as pb
 from pergola.vector.v1 import job_pb2_grpc
+from services.runtime import paging
 from services.runtime.call import current
 from services.runtime.errors import ErrorFields
 from services.runtime.policy import Policy
-from services.vector.handlers import incoming, messages, paging
+from services.vector.handlers import incoming, messages
 from services.vector.handlers.messages import Context
 from services.vector.jobs import Jobs
 

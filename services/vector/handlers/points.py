@@ -6,14 +6,17 @@ from typing import Final
 from pergola.vector.v1 import point_pb2 as pb
 from pergola.vector.v1 import point_pb2_grpc
 from pergola.vector.v1 import selection_pb2 as sel
+from services.runtime import paging
 from services.runtime.call import current
 from services.runtime.errors import ErrorFields
 from services.runtime.policy import Policy
 from services.runtime.server import validation
-from services.vector.handlers import explanations, filters, incoming, messages, paging, questions
+from services.vector.handlers import explanations, filters, importing, incoming, messages, questions
 from services.vector.handlers.messages import Context
-from services.vector.points.edits import Edits, PayloadEdit
+from services.vector.points.edits import Edits
 from services.vector.points.explaining import Explaining
+from services.vector.points.importing import Imports
+from services.vector.points.model import Failure, PayloadEdit
 from services.vector.points.scroll import Scroll, place, text
 from services.vector.search import Search
 
@@ -21,10 +24,11 @@ _BATCH = 100
 
 
 class PointHandlers(point_pb2_grpc.PointServiceServicer):
-    def __init__(self, search: Search, explaining: Explaining, edits: Edits, scroll: Scroll) -> None:
+    def __init__(self, search: Search, explaining: Explaining, edits: Edits, imports: Imports, scroll: Scroll) -> None:
         self._search = search
         self._explaining = explaining
         self._edits = edits
+        self._imports = imports
         self._scroll = scroll
 
     async def UpsertPoints(self, request: pb.UpsertPointsRequest, _context: Context) -> pb.UpsertPointsResponse:
@@ -32,9 +36,18 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
         failures = await self._edits.upsert(current().tenant, request.collection, points)
         return pb.UpsertPointsResponse(
             stored_count=len(points) - len(failures),
-            failures=[
-                pb.PointFailure(index=one.index, id=one.id, reason=one.reason, message=one.message) for one in failures
-            ],
+            failures=[_failure(one) for one in failures],
+        )
+
+    async def ImportPoints(
+        self, request_iterator: AsyncIterator[pb.ImportPointsRequest], _context: Context
+    ) -> pb.ImportPointsResponse:
+        head = await importing.first(request_iterator)
+        done = await self._imports.run(current().tenant, head.collection, importing.arrivals(head, request_iterator))
+        return pb.ImportPointsResponse(
+            stored_count=messages.small(done.stored),
+            failed_count=messages.small(done.failed),
+            failures=[_failure(one) for one in done.failures],
         )
 
     async def DeletePoints(self, request: sel.DeletePointsRequest, _context: Context) -> sel.DeletePointsResponse:
@@ -46,13 +59,18 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
         return sel.DeletePointsResponse(deleted_count=count)
 
     async def SetPayload(self, request: sel.SetPayloadRequest, _context: Context) -> sel.SetPayloadResponse:
-        ids = incoming.ids(request.ids)
+        tenant, collection = current().tenant, request.collection
         edit = PayloadEdit(
             merged=messages.fields(request.payload, "payload"),
             without=incoming.texts(request.delete_keys, "delete_keys"),
             overwrite=request.overwrite,
         )
-        missing = await self._edits.set_payload(current().tenant, request.collection, ids, edit)
+        if request.HasField("filter"):
+            filter = filters.read(request.filter)
+            count = await self._edits.set_payload_fitting(tenant, collection, filter, edit)
+            return sel.SetPayloadResponse(set_count=messages.small(count))
+        ids = incoming.ids(request.ids)
+        missing = await self._edits.set_payload(tenant, collection, ids, edit)
         return sel.SetPayloadResponse(set_count=len(ids) - len(missing), missing=missing)
 
     async def CountPoints(self, request: sel.CountPointsRequest, _context: Context) -> sel.CountPointsResponse:
@@ -115,11 +133,17 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
         return explanations.response(request.query, question, explained)
 
 
+def _failure(one: Failure) -> pb.PointFailure:
+    return pb.PointFailure(index=messages.small(one.index), id=one.id, reason=one.reason, message=one.message)
+
+
 def _error(fields: ErrorFields) -> pb.ScrollPointsResponse:
     return pb.ScrollPointsResponse(error=messages.stream_error(fields))
 
 
 POLICIES: Final = {
+    # As long as the caller has points; each of them is checked by itself.
+    "ImportPoints": Policy(validate=False, deadline=None),
     "ScrollPoints": Policy(in_band=_error),
     # Checked by the handler, once questions have their collection.
     "QueryBatch": Policy(validate=False),

@@ -11,9 +11,9 @@ import msgspec
 
 from services.providers.embedding.model import EmbeddingModel
 from services.runtime.errors import DimensionMismatch
+from services.runtime.overlap import overlapped
 from services.vector.embedding import Embedder
 from services.vector.ingestion.files import Files
-from services.vector.ingestion.pipeline import overlapped
 from services.vector.meters import Meters
 from services.vector.model import Chunk, Chunking, Collection, Note, Point
 from services.vector.parsing.model import Parsed, ParseFailed

@@ -1,59 +1,31 @@
 """Points that are stored, changed and deleted one by one."""
 
 import asyncio
+import dataclasses
 import functools
 import random
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Final, TypeVar
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Final, TypeVar
 
 from services.runtime.call import remaining
-from services.runtime.errors import Aborted, DimensionMismatch, InvalidArgument, Violation
+from services.runtime.errors import Aborted, CollectionNotFound, DimensionMismatch, InvalidArgument, Violation
 from services.vector.collections import Catalogue
 from services.vector.embedding import Embedder
 from services.vector.filters.tree import Filter
 from services.vector.model import Collection, Point, Vector
+from services.vector.points import steps
+from services.vector.points.model import Failure, NewPoint, PayloadEdit
 from services.vector.search import checked
 from services.vector.stores.database.connections import Database, Session
 from services.vector.stores.database.listener import Hints
-from services.vector.stores.points import editing as store
 from services.vector.stores.points import selecting, writing
 from services.vector.stores.points.writing import Sums, Write
 from services.vector.text import words
 
-_ATTEMPTS: Final = 6
+_ATTEMPTS: Final = 10
 _PAUSE: Final = 0.05
 _BATCH: Final = 1_000
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class NewPoint:
-    """A point to be stored; without a vector, one is made from the text."""
-
-    id: str
-    text: str
-    vector: Vector | None
-    payload: dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """A point that was not stored."""
-
-    index: int
-    id: str
-    reason: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class PayloadEdit:
-    """What is to become of a payload: `without` goes, then `merged` is set; or `merged` takes the place of all."""
-
-    merged: dict[str, Any]
-    without: Sequence[str] = ()
-    overwrite: bool = False
 
 
 class Edits:
@@ -76,7 +48,43 @@ class Edits:
 
         async def act(collection: Collection) -> list[Failure]:
             writes = await self._prepared(collection, points)
-            return await self._write(collection, lambda session, sums: _store(session, collection, writes, sums))
+            return await self._write(collection, functools.partial(steps.store, collection, writes))
+
+        return await self._catalogue.on(tenant, name, act)
+
+    async def incarnation(self, tenant: str, name: str) -> str:
+        """Which collection has that name now, by the database itself.
+
+        Raises CollectionNotFound.
+        """
+        self._catalogue.forget(await self._catalogue.get(tenant, name))
+        return (await self._catalogue.get(tenant, name)).incarnation
+
+    async def upsert_fit(self, tenant: str, name: str, incarnation: str, points: Sequence[NewPoint]) -> list[Failure]:
+        """Like `upsert`, but what is wrong with a point is its own failure, and of the same id the last one counts.
+
+        Raises CollectionNotFound, also when the collection of that name is another `incarnation`; UpstreamError and its
+        kin, Aborted.
+        """
+
+        async def act(collection: Collection) -> list[Failure]:
+            if collection.incarnation != incarnation:
+                raise CollectionNotFound(f"The collection {name!r} was deleted meanwhile.")
+            failures: list[Failure] = []
+            last: dict[str, int] = {}
+            for place, point in enumerate(points):
+                try:
+                    _fit(self._embedder, collection, point)
+                except InvalidArgument as error:
+                    failures.append(Failure(place, point.id, error.reason, error.message))
+                else:
+                    last[point.id] = place
+            places = list(last.values())
+            if places:
+                writes = await self._prepared(collection, [points[place] for place in places])
+                held = await self._write(collection, functools.partial(steps.store, collection, writes))
+                failures.extend(dataclasses.replace(one, index=places[one.index]) for one in held)
+            return failures
 
         return await self._catalogue.on(tenant, name, act)
 
@@ -87,7 +95,7 @@ class Edits:
         """
 
         async def act(collection: Collection) -> int:
-            return await self._write(collection, functools.partial(_delete, collection, ids, None))
+            return await self._write(collection, functools.partial(steps.delete, collection, ids, None))
 
         return await self._catalogue.on(tenant, name, act)
 
@@ -98,15 +106,10 @@ class Edits:
         """
 
         async def act(collection: Collection) -> int:
-            deleted, after = 0, None
-            while True:
-                async with self._database.session() as session:
-                    places = await selecting.places(session, collection, filter, None, after, _BATCH)
-                if not places:
-                    return deleted
-                ids = [one.id for one in places]
-                deleted += await self._write(collection, functools.partial(_delete, collection, ids, filter))
-                after = places[-1]
+            deleted = 0
+            async for ids in self._fitting(collection, filter):
+                deleted += await self._write(collection, functools.partial(steps.delete, collection, ids, filter))
+            return deleted
 
         return await self._catalogue.on(tenant, name, act)
 
@@ -117,18 +120,37 @@ class Edits:
         """
 
         async def act(collection: Collection) -> list[str]:
-            async def write(session: Session, sums: Sums) -> list[str]:
-                there = await store.lock(session, collection, ids)
-                if edit.overwrite:
-                    changed = await store.overwrite_payload(session, collection, list(there), edit.merged)
-                else:
-                    changed = await store.set_payload(session, collection, list(there), edit.merged, edit.without)
-                sums.upserted.extend(changed)
-                return [one for one in dict.fromkeys(ids) if one not in there]
-
-            return await self._write(collection, write)
+            there = await self._write(collection, functools.partial(steps.edit, collection, ids, None, edit))
+            return [one for one in dict.fromkeys(ids) if one not in there]
 
         return await self._catalogue.on(tenant, name, act)
+
+    async def set_payload_fitting(self, tenant: str, name: str, filter: Filter, edit: PayloadEdit) -> int:
+        """Changes the payloads of the points that fit, in the order of their ids and a transaction for each thousand.
+
+        Returns how many there were. What was changed before an error stays changed. Raises CollectionNotFound, Aborted.
+        """
+
+        async def act(collection: Collection) -> int:
+            count = 0
+            async for ids in self._fitting(collection, filter):
+                count += len(
+                    await self._write(collection, functools.partial(steps.edit, collection, ids, filter, edit))
+                )
+            return count
+
+        return await self._catalogue.on(tenant, name, act)
+
+    async def _fitting(self, collection: Collection, filter: Filter) -> AsyncIterator[list[str]]:
+        """The ids of points that fit, a thousand at a time."""
+        after = None
+        while True:
+            async with self._database.session() as session:
+                places = await selecting.places(session, collection, filter, None, after, _BATCH)
+            if not places:
+                return
+            yield [one.id for one in places]
+            after = places[-1]
 
     async def _write(self, collection: Collection, write: Callable[[Session, Sums], Awaitable[T]]) -> T:
         """Runs `write` in a transaction that publishes what it summed up; again, when another writer came first."""
@@ -184,31 +206,15 @@ def _writes(points: Sequence[NewPoint], vectors: dict[int, Vector], language: st
     ]
 
 
-async def _delete(collection: Collection, ids: Sequence[str], only: Filter | None, session: Session, sums: Sums) -> int:
-    await store.disturb_documents(session, collection, ids)
-    await store.lock(session, collection, ids)
-    await store.delete(session, collection, ids, sums, only)
-    return len(sums.deleted)
-
-
-async def _store(session: Session, collection: Collection, writes: Sequence[Write], sums: Sums) -> list[Failure]:
-    there = await store.lock(session, collection, [one.point.id for one in writes])
-    failures = [
-        Failure(
-            place,
-            one.point.id,
-            "POINT_OF_DOCUMENT",
-            "The id is that of a point of a document. Take another id, or ingest the document again.",
+def _fit(embedder: Embedder, collection: Collection, point: NewPoint) -> None:
+    """Raises DimensionMismatch or InvalidVector when the collection can't take the point."""
+    if point.vector is not None:
+        checked(collection, point.vector)
+    elif embedder.model(collection.embedding_model).dimension != collection.dimension:
+        raise DimensionMismatch(
+            f"The collection has {collection.dimension} dimensions, which its embedding model does not make: give a "
+            "vector."
         )
-        for place, one in enumerate(writes)
-        if there.get(one.point.id) is not None
-    ]
-    held = {one.id for one in failures}
-    # In the order of ids, as all writers do: two that make the same new points wait for each other in one direction.
-    free = sorted((one for one in writes if one.point.id not in held), key=lambda one: one.point.id)
-    await store.delete(session, collection, [one.point.id for one in free if one.point.id in there], sums)
-    await writing.insert(session, collection, free, sums)
-    return failures
 
 
 def _distinct(points: Sequence[NewPoint]) -> None:

@@ -33,6 +33,7 @@ _TOKEN: Final = re.compile(
 _ASCII_TOKEN: Final = re.compile(r"\w+(?:'\w+)*", re.ASCII)
 _IS_PAIRED: Final = re.compile(f"[{_PAIRED}]")
 _MAX_WORD: Final = 64
+_MOST_COUNTED: Final = 32_767
 MAX_QUERY_WORDS: Final = 64
 STEM: Final = "~"
 """The mark of a stem; no word begins with it."""
@@ -40,26 +41,32 @@ STEM: Final = "~"
 
 def of_passage(text: str, language: str = "") -> Words:
     """The words a passage is stored with. Its length counts a run of paired characters once, by its pairs."""
+    stem = stemmer(language).stem if language else None
     stems: Counter[str] = Counter()
     counts: Counter[str] = Counter()
     order: list[str] = []
     length = 0
+    if text.isascii() and not language:
+        # Most texts: nothing in them is paired or stemmed, so all of them can be counted at once.
+        order = tokens(text)
+        return Words(_bounded(Counter(order)), len(order), tuple(order))
     for token in tokens(text):
-        if paired(token):
+        if _IS_PAIRED.match(token):
             pairs = [a + b for a, b in pairwise(token)]
             counts.update(pairs)
             counts.update(token)
             order.extend(token)
             length += max(1, len(pairs))
+            continue
+        counts[token] += 1
+        length += 1
+        if stem is None:
+            order.append(token)
         else:
-            counts[token] += 1
-            order.append(term := _term(token, language))
-            if language:
-                stems[term] += 1
-            length += 1
-    # Stems first: they are what questions ask for. 16 bits hold a count; more often than that says nothing more.
-    whole = {word: min(count, 32_767) for part in (stems, counts) for word, count in part.items()}
-    return Words(whole, length, tuple(order))
+            order.append(term := STEM + stem(token))
+            stems[term] += 1
+    # Stems first: they are what questions ask for.
+    return Words(_bounded(stems) | _bounded(counts), length, tuple(order))
 
 
 def of_query(text: str, language: str = "") -> list[str]:
@@ -99,6 +106,11 @@ def tokens(text: str) -> list[str]:
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return [match[0][:_MAX_WORD].replace("’", "'") if not paired(match[0]) else match[0]
             for match in _TOKEN.finditer(folded)]  # fmt: skip
+
+
+def _bounded(counts: Counter[str]) -> dict[str, int]:
+    """16 bits hold a count; more often than that says nothing more."""
+    return {word: count if count < _MOST_COUNTED else _MOST_COUNTED for word, count in counts.items()}
 
 
 def _term(token: str, language: str) -> str:

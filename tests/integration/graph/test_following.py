@@ -8,15 +8,16 @@ from collections.abc import AsyncIterator, Mapping
 import pytest_asyncio
 
 from pergola.vector.v1 import point_pb2
-from services.graph.extraction.names import names_of
-from services.graph.model import Cursor, Passage
-from services.graph.stores.arcadedb import ArcadeDBStore
+from services.graph.feed import Text
+from services.graph.follower.collection import passage_of
+from services.graph.model import Cursor
+from services.graph.store import GraphStore
 from services.runtime.errors import Aborted
 from tests import bounds
-from tests.integration.graph.test_writing import dump
 from tests.stacks import Stores
 from tests.support import graph
 from tests.support.feed import ScriptedFeed, chunk
+from tests.support.graph_dump import dump
 
 PEOPLE = ("Ada Lovelace", "Charles Babbage", "Mary Somerville", "Grace Hopper", "Alan Turing", "ADA LOVELACE")
 PLACES = ("London", "New York", "Ockham Park", "Łódź", "東京")
@@ -35,14 +36,14 @@ def document(seed: int) -> point_pb2.Chunk:
     return chunk(text, title=chance.choice((*PEOPLE, "")), document=f"d{seed % 7}", index=seed % 5)
 
 
-async def scratch(store: ArcadeDBStore, tenant: str, name: str, points: Mapping[str, point_pb2.Chunk]) -> list[object]:
+async def scratch(store: GraphStore, tenant: str, name: str, points: Mapping[str, point_pb2.Chunk]) -> list[object]:
     """The dump of a graph that is built from nothing in another tenant."""
     claim = await store.claim(tenant, name, "scratch", 60)
     assert claim is not None
     while not await store.clear(claim, 60):
         pass
     passages = [
-        Passage(point, one.document, one.title, one.index, names_of(one.text, one.title))
+        passage_of(point, Text(one.document, one.title, one.text, one.index, one.heading_path))
         for point, one in sorted(points.items())
     ]
     await store.begin(claim, Cursor("i", 0), 60)
@@ -51,7 +52,7 @@ async def scratch(store: ArcadeDBStore, tenant: str, name: str, points: Mapping[
 
 
 async def test_what_is_deleted_leaves_nothing_behind(
-    stores: Stores, store: ArcadeDBStore, feed: ScriptedFeed, tenant: str
+    stores: Stores, store: GraphStore, feed: ScriptedFeed, tenant: str
 ) -> None:
     a = {f"a{n}": document(n) for n in range(20)}
     b = {f"b{n}": document(100 + n) for n in range(20)}
@@ -68,7 +69,7 @@ async def test_what_is_deleted_leaves_nothing_behind(
 
 
 async def test_exactly_once_while_followers_and_the_store_die(
-    stores: Stores, store: ArcadeDBStore, feed: ScriptedFeed, tenant: str
+    stores: Stores, store: GraphStore, feed: ScriptedFeed, tenant: str
 ) -> None:
     chance = random.Random(7)
     held: dict[str, point_pb2.Chunk] = {}
@@ -112,7 +113,7 @@ async def test_exactly_once_while_followers_and_the_store_die(
 
 
 async def test_a_collection_made_anew_is_followed_anew(
-    stores: Stores, store: ArcadeDBStore, feed: ScriptedFeed, tenant: str
+    stores: Stores, store: GraphStore, feed: ScriptedFeed, tenant: str
 ) -> None:
     old = {f"p{n}": document(n) for n in range(10)}
     new = {f"q{n}": document(50 + n) for n in range(10)}
@@ -133,7 +134,7 @@ async def test_a_collection_made_anew_is_followed_anew(
 
 
 async def test_a_frozen_store_is_followed_again_when_it_thaws(
-    stores: Stores, store: ArcadeDBStore, feed: ScriptedFeed, tenant: str
+    stores: Stores, store: GraphStore, feed: ScriptedFeed, tenant: str
 ) -> None:
     await feed.create("frozen", "one")
     points = {f"p{n}": document(n) for n in range(10)}
@@ -151,7 +152,7 @@ async def test_a_frozen_store_is_followed_again_when_it_thaws(
         await _empty(store)
 
 
-async def _empty(store: ArcadeDBStore) -> None:
+async def _empty(store: GraphStore) -> None:
     async with asyncio.timeout(30):
         while True:
             # Reading what is being removed may meet the removal.

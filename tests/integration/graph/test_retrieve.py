@@ -18,6 +18,9 @@ from tests.support import graph
 from tests.support.cache import reason
 from tests.support.graph import GraphDoor, VectorDoor
 
+GRAPH_STORES: Final = ("arcadedb",)
+"""What Retrieve asks of a store is tested on both by itself."""
+
 CORPUS: Final = {
     "Ada Lovelace": "Ada Lovelace wrote the first published program. She spent summers at Ockham Park.",
     "Ockham Park": "The grounds of Ockham Park were laid out by the architect Nicholas Hawksmoor around a lake.",

@@ -7,37 +7,23 @@ import pytest
 
 from services.graph.extraction.names import names_of
 from services.graph.model import Claim, Cursor, FenceLost, Passage
-from services.graph.stores.arcadedb import ArcadeDBStore
+from services.graph.store import GraphStore
 from tests.stacks import Stores
 from tests.support import graph
+from tests.support.graph_dump import dump
 
 
 def passage(point: str, text: str, title: str = "", document: str = "d", index: int = 0) -> Passage:
     return Passage(point, document, title, index, names_of(text, title))
 
 
-async def claimed(store: ArcadeDBStore, tenant: str, graph: str = "docs") -> Claim:
+async def claimed(store: GraphStore, tenant: str, graph: str = "docs") -> Claim:
     claim = await store.claim(tenant, graph, "me", 30)
     assert claim is not None
     return claim
 
 
-async def dump(store: ArcadeDBStore, tenant: str) -> list[object]:
-    """Everything in a tenant's database, without the cursor nodes and what the store itself numbers."""
-    found: list[object] = []
-    for statement in (
-        "MATCH (p:Passage) RETURN properties(p) AS p ORDER BY p.uid",
-        "MATCH (e:Entity) RETURN properties(e) AS e ORDER BY e.uid",
-        "MATCH (p:Passage)-[m:MENTIONS]->(e:Entity) RETURN p.uid, properties(m), e.uid ORDER BY p.uid, e.uid",
-        "MATCH (f:Follow) RETURN f.graph, f.passages ORDER BY f.graph",
-    ):
-        async with store.query(tenant, statement, {}, 20) as rows:
-            async for batch in rows.batches():
-                found += batch
-    return found
-
-
-async def test_mentions_come_and_go_with_their_passages(store: ArcadeDBStore, tenant: str) -> None:
+async def test_mentions_come_and_go_with_their_passages(store: GraphStore, tenant: str) -> None:
     claim = await claimed(store, tenant)
     await store.begin(claim, Cursor("i", 0), 30)
     a = passage("a", "Ada Lovelace met CHARLES BABBAGE in London.", "Ada Lovelace")
@@ -45,7 +31,7 @@ async def test_mentions_come_and_go_with_their_passages(store: ArcadeDBStore, te
     await store.apply(claim, Cursor("i", 0), Cursor("i", 1), [b], [], 30)
     alone = await dump(store, tenant)
     await store.apply(claim, Cursor("i", 1), Cursor("i", 2), [a], [], 30)
-    entities = await store.search(tenant, "docs", "charles babbage", 10)
+    entities = await store.entities(tenant, ["docs"], ["charles babbage"])
     assert [(one.name, one.mention_count) for one in entities] == [("Charles Babbage", 2)]
     assert await store.sizes(tenant, ["docs", "none"]) == {"docs": 2}
     await store.apply(claim, Cursor("i", 2), Cursor("i", 3), [], ["a"], 30)
@@ -54,7 +40,7 @@ async def test_mentions_come_and_go_with_their_passages(store: ArcadeDBStore, te
     assert await dump(store, tenant) == [["docs", 0]]
 
 
-async def test_an_old_fence_writes_nothing(store: ArcadeDBStore, tenant: str) -> None:
+async def test_an_old_fence_writes_nothing(store: GraphStore, tenant: str) -> None:
     old = await claimed(store, tenant)
     await store.begin(old, Cursor("i", 0), 30)
     assert await store.claim(tenant, "docs", "other", 30) is None
@@ -70,9 +56,13 @@ async def test_an_old_fence_writes_nothing(store: ArcadeDBStore, tenant: str) ->
 
 
 async def test_processes_that_meet_a_tenant_first_at_once_make_its_database_once(stores: Stores, tenant: str) -> None:
-    async with graph.graph_store(stores) as one, graph.graph_store(stores) as two, graph.graph_store(stores) as three:
+    async with (
+        graph.graph_store(stores, [tenant]) as one,
+        graph.graph_store(stores, [tenant]) as two,
+        graph.graph_store(stores, [tenant]) as three,
+    ):
 
-        async def use(store: ArcadeDBStore, name: str) -> object:
+        async def use(store: GraphStore, name: str) -> object:
             async with store.query(tenant, "RETURN 1", {}, 20) as rows, aclosing(rows.batches()) as batches:
                 seen = [list(row) async for batch in batches for row in batch]
             return seen, await store.claim(tenant, name, name, 30) is not None
@@ -87,7 +77,7 @@ async def test_two_that_write_overlapping_names_lose_nothing(stores: Stores, ten
     async with graph.graph_store(stores) as one, graph.graph_store(stores) as two:
         claims = [await claimed(store, tenant, name) for store, name in ((one, "left"), (two, "right"))]
 
-        async def fill(store: ArcadeDBStore, claim: Claim) -> None:
+        async def fill(store: GraphStore, claim: Claim) -> None:
             await store.begin(claim, Cursor("i", 0), 30)
             for n in range(20):
                 some = [passage(f"p{n}", f"It was Ada Lovelace in London, item N{n % 3}.")]
@@ -95,5 +85,5 @@ async def test_two_that_write_overlapping_names_lose_nothing(stores: Stores, ten
 
         await asyncio.gather(fill(one, claims[0]), fill(two, claims[1]))
         for name in ("left", "right"):
-            assert [found.mention_count for found in await one.search(tenant, name, "ada", 5)] == [20]
+            assert [found.mention_count for found in await one.entities(tenant, [name], ["ada lovelace"])] == [20]
             assert (await two.sizes(tenant, [name]))[name] == 20

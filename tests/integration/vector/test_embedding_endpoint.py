@@ -89,6 +89,78 @@ async def test_what_is_too_large_together_is_sent_in_halves(fake: FakeEmbeddings
     assert made == pytest.approx(np.array([embedding(text) for text in "abc"]), abs=1e-6)
 
 
+async def test_a_size_that_was_refused_is_not_tried_again(fake: FakeEmbeddings, endpoint: OpenAIEndpoint) -> None:
+    fake.largest = 2
+    await endpoint.embed([str(n) for n in range(8)])
+    before = len(fake.bodies)
+    made = await endpoint.embed([str(n) for n in range(9)])
+    assert made == pytest.approx(np.array([embedding(str(n)) for n in range(9)]), abs=1e-6)
+    assert sorted(len(body["input"]) for body in fake.bodies[before:]) == [1, 2, 2, 2, 2]
+
+
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        (400, "Requested 300123 tokens, max 300000 tokens per request"),
+        (400, "'$.input' is invalid: array length is 64, at most 32"),
+        (422, "batch size 4 > maximum allowed batch size 2"),
+        (413, ""),
+    ],
+)
+async def test_words_that_mean_too_large_are_understood(
+    fake: FakeEmbeddings, endpoint: OpenAIEndpoint, code: int, message: str
+) -> None:
+    fake.script = [answering(code, message=message)]
+    made = await endpoint.embed(["a", "b", "c", "d"])
+    assert made == pytest.approx(np.array([embedding(text) for text in "abcd"]), abs=1e-6)
+    assert [len(body["input"]) for body in fake.bodies] == [4, 2, 2]
+
+
+async def test_another_refusal_is_not_tried_in_halves(fake: FakeEmbeddings, endpoint: OpenAIEndpoint) -> None:
+    fake.script = [answering(400, message="unknown encoding")]
+    with pytest.raises(UpstreamRejected):
+        await endpoint.embed(["a", "b"])
+    assert len(fake.bodies) == 1
+
+
+async def test_after_429_fewer_requests_are_sent_at_once_and_then_more_again(fake: FakeEmbeddings) -> None:
+    endpoint = _endpoint(fake, batch=1, concurrency=8)
+    try:
+        fake.script = [answering(429, {"retry-after-ms": "1"})]
+        await endpoint.embed(["a"])
+        fake.held = asyncio.Event()
+        task = asyncio.create_task(endpoint.embed([str(n) for n in range(60)]))
+        for _ in range(4):
+            await fake.arrived.acquire()
+        assert fake.waiting == 4
+        fake.held.set()
+        await task
+        assert fake.most_waiting <= endpoint.pace.at_once == 8
+    finally:
+        await endpoint.close()
+
+
+async def test_nobody_asks_before_the_wait_is_over_that_the_endpoint_wants(fake: FakeEmbeddings) -> None:
+    endpoint = _endpoint(fake, concurrency=1)
+    fake.held = asyncio.Event()
+    fake.script = [answering(429, {"retry-after": "15"})]
+    first = asyncio.create_task(endpoint.embed(["a"]))
+    try:
+        await fake.arrived.acquire()
+        with acting_as("default", deadline=time.monotonic() + 2):
+            # Waits for its turn, and gets none.
+            second = asyncio.create_task(endpoint.embed(["b"]))
+            fake.held.set()
+            with pytest.raises(UpstreamRateLimited) as caught:
+                await second
+        assert 13 < (caught.value.retry_after or 0) <= 15
+        assert len(fake.bodies) == 1
+    finally:
+        first.cancel()
+        await asyncio.wait({first})
+        await endpoint.close()
+
+
 async def test_a_long_text_is_cut_to_the_window(fake: FakeEmbeddings, endpoint: OpenAIEndpoint) -> None:
     await endpoint.embed(["word " * 1000])
     (sent,) = fake.bodies[0]["input"]

@@ -61,17 +61,52 @@ async def test_a_question_passes_a_long_queue(model: MiniLM) -> None:
 
 async def test_two_processes_build_one_graph(tmp_path: Path) -> None:
     code = "import sys; from pathlib import Path; from services.providers.embedding import graph; "
-    code += "graph.ensure(Path(sys.argv[1]))"
+    code += "graph.ensure(Path(sys.argv[1]), 'float32')"
     build = [asyncio.create_subprocess_exec(sys.executable, "-c", code, str(tmp_path), cwd=CHECKOUT) for _ in range(2)]
     for process in await asyncio.gather(*build):
         assert await process.wait() == 0
-    built = graph.ensure(tmp_path)
+    built = graph.ensure(tmp_path, "float32")
     assert _files(tmp_path) == [built.name]
     assert weights.SHA256[:12] in built.name
     made = MiniLM(tmp_path, threads=1)
     vector, other, _ = await made.embed(_REFERENCE)
     assert vector @ other == pytest.approx(0.284, abs=0.001)
     await made.close()
+
+
+async def test_in_8_bits_the_model_is_another_one_with_nearly_the_same_vectors(model: MiniLM) -> None:
+    short = await asyncio.to_thread(MiniLM, CHECKOUT / "build" / "models", threads=1, precision="int8")
+    texts = _REFERENCE + [f"{text}, or so it is told in chapter {n}." for n, text in enumerate(_REFERENCE * 4)]
+    whole, rounded = await model.embed(texts), await short.embed(texts)
+    await short.close()
+    assert np.linalg.norm(rounded, axis=1) == pytest.approx(np.ones(len(texts)), abs=1e-5)
+    assert (whole * rounded).sum(axis=1).min() > 0.97
+    moved = np.abs(whole @ whole.T - rounded @ rounded.T)
+    assert 0 < moved.max() < 0.08
+    assert {short.name, short.fingerprint}.isdisjoint({model.name, model.fingerprint})
+
+
+async def test_precisions_are_never_mixed(stores: Stores) -> None:
+    environ = await stores.own_database()
+    fresh = [f"{text} in bits at {time.time_ns()}" for text in _REFERENCE]
+    async with (
+        replica(stores, "embeddings") as cache,
+        vector_service(environ, cache_address=cache.address, embedding_model="all-minilm-l6-v2-int8") as address,
+        caller(address) as vector,
+    ):
+        short = await vector.embeddings.Embed(pb.EmbedRequest(texts=fresh))
+        whole = await vector.embeddings.Embed(pb.EmbedRequest(texts=fresh, model="all-minilm-l6-v2"))
+        assert (short.model, whole.model) == ("all-minilm-l6-v2-int8", "all-minilm-l6-v2")
+        assert (short.cached_count, whole.cached_count) == (0, 0)
+        assert short.embeddings[0].packed != whole.embeddings[0].packed
+        names = [await vector.create(), await vector.create(embedding_model="all-minilm-l6-v2")]
+        scores = []
+        for name in names:
+            assert (await vector.ingest(name, fresh[0])).status == "completed"
+            (found,) = await vector.query(name, text=fresh[0], mode="dense", with_vector=True)
+            scores.append(found.point.vector.packed)
+        assert scores[0] != scores[1]
+        assert [(await vector.get(name)).embedding_model for name in names] == [short.model, whole.model]
 
 
 def test_other_weights_are_refused(tmp_path: Path) -> None:

@@ -105,6 +105,41 @@ async def test_a_merge_builds_the_index_and_every_point_is_found_as_before(house
     assert all(len(one.point.vector.packed) == 4 * _DIMENSION for one in everything)
 
 
+async def test_an_index_that_is_outgrown_is_made_anew_and_points_are_found_meanwhile(house: House) -> None:
+    dice = np.random.default_rng(8)
+    vectors = dice.normal(size=(1000, _DIMENSION))
+    asked = point_pb2.Vector(packed=vectors[0].astype("<f4").tobytes())
+
+    async def number() -> int:
+        async with house.database.session() as session:
+            found: int = await session.value(
+                "SELECT to_regclass($1)::oid::bigint", f"points.{(await _indexes(house))[0]}"
+            )
+        return found
+
+    await _write(house, "first", vectors[:300])
+    await merging.merge(house.database, house.collection)
+    first = await number()
+    await _write(house, "second", vectors[300:400])
+    await merging.merge(house.database, house.collection)
+    assert await number() == first
+    await _write(house, "third", vectors[400:])
+    done = asyncio.Event()
+
+    async def read() -> set[int]:
+        counts = set()
+        while not done.is_set():
+            counts.add(len(await house.vector.query(house.collection.name, vector=asked, k=1000)))
+        return counts
+
+    reading = asyncio.create_task(read())
+    assert await merging.merge(house.database, house.collection) == 600
+    done.set()
+    assert await reading == {1000}
+    assert await number() != first
+    assert await _sizes(house) == (0, 1000)
+
+
 async def test_what_was_deleted_does_not_shorten_an_answer(house: House) -> None:
     dice = np.random.default_rng(6)
     near, far = dice.normal(size=(2, _DIMENSION))
@@ -160,6 +195,8 @@ async def test_what_an_interrupted_build_left_is_replaced(house: House) -> None:
         # As the catalogue looks after a build that was killed.
         (name,) = await _indexes(house)
         await connection.execute(f"DROP INDEX points.{name}")
+        assert await merging.waiting(house.database, house.collection, 49)
+        assert not await merging.waiting(house.database, house.collection, 50)
         t = Layout(house.collection.id)
         await connection.execute(f"ALTER TABLE {t['vector']} ADD COLUMN twice int DEFAULT 1")
         with pytest.raises(Exception, match="could not create unique index"):

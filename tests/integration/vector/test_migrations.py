@@ -6,9 +6,13 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from pergola.vector.v1 import document_pb2, point_pb2, querying_pb2
 from services.runtime.errors import FailedPrecondition, StoreUnavailable
+from services.vector.stores import collections as collection_store
 from services.vector.stores.database import migrate
 from services.vector.stores.database.connections import Database
+from services.vector.stores.points.terms import filling
+from tests import bounds
 from tests.stacks import Stores
 from tests.support.vector import caller, database_of, vector_service
 
@@ -124,3 +128,56 @@ async def test_collections_of_before_take_pages_too(stores: Stores) -> None:
         assert job.status == "completed"
         found = await vector.query(collection, text="fruit")
         assert {one.point.chunk.text for one in found} == {"Apples are red.", "Plums are blue."}
+
+
+async def test_phrases_are_found_in_what_was_stored_before_there_were_any(stores: Stores) -> None:
+    environ = await stores.own_database()
+    async with vector_service(environ) as address, caller(address) as vector:
+        collection = await vector.create()
+        text = "# Oil\n\nTrim the wick daily."
+        document = document_pb2.Document(id="d", title="Old lamps", text=text, format="markdown")
+        await vector.ingest(collection, document)
+        await vector.points.UpsertPoints(
+            point_pb2.UpsertPointsRequest(
+                collection=collection, points=[point_pb2.NewPoint(id=f"p{n}", text=f"the wick {n}") for n in range(3)]
+            )
+        )
+    async with database_of(environ) as database, database.owner_connection() as connection:
+        # As the tables were before the migration.
+        name = await connection.fetchval("SELECT tablename FROM pg_tables WHERE tablename ~ '^c[0-9]+_lexical$'")
+        number = name[1 : -len("_lexical")]
+        table = f"points.c{number}"
+        for index in await connection.fetch(
+            "SELECT indexname FROM pg_indexes WHERE schemaname = 'points' AND tablename = ANY($1::text[])"
+            " AND (indexdef LIKE '%(word)' OR indexdef LIKE '%jsonb_path_ops%')",
+            [f"c{number}_term", f"c{number}_point"],
+        ):
+            await connection.execute(f"DROP INDEX points.{index['indexname']}")
+        await connection.execute(f"ALTER TABLE {table}_lexical DROP sequence")
+        await connection.execute(
+            "ALTER TABLE pergola.collections DROP language;"
+            "DELETE FROM pergola.migrations WHERE name LIKE '%_search.sql'"
+        )
+    async with vector_service(environ) as address, caller(address) as vector, database_of(environ) as database:
+        async with database.transaction("default") as session:
+            found = await collection_store.find(session, collection)
+        assert found is not None
+        # Maintenance does the same at the start, and may hold the rows.
+        async with asyncio.timeout(bounds.RECOVERY):
+            while not await filling.fill(database, found):  # noqa: ASYNC110 - another process's rows
+                await asyncio.sleep(0.05)
+        for phrase, ids in (
+            ("the wick", {"p0", "p1", "p2", "d"}),
+            ("trim the wick", {"d"}),
+            ("old lamps", {"d"}),
+            ("wick the", set()),
+        ):
+            lexical = querying_pb2.LexicalOptions(phrases=[phrase])
+            points = [one.point for one in await vector.query(collection, lexical=lexical)]
+            assert {one.chunk.document or one.id for one in points} == ids
+    async with database_of(environ) as database, database.owner_connection() as connection:
+        indexes = await connection.fetch(
+            "SELECT indexdef FROM pg_indexes WHERE schemaname = 'points' AND tablename = ANY($1::text[])",
+            [f"c{number}_term", f"c{number}_point"],
+        )
+        assert sum("(word)" in one["indexdef"] or "jsonb_path_ops" in one["indexdef"] for one in indexes) == 2

@@ -5,10 +5,10 @@ import neo4j.time
 import pytest
 from neo4j.exceptions import ConstraintError, ServiceUnavailable, TransientError
 
+from services.graph.knowledge.said import form
 from services.graph.stores import failures
 from services.graph.stores.cypher_values import to_json
 from services.graph.stores.place import Place
-from services.graph.stores.statements.writing import form
 
 
 @pytest.mark.parametrize(

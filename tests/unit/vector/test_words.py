@@ -1,7 +1,10 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from services.vector.stores.points import lexicon
-from services.vector.text import words
+from services.vector.text import scripts, words
+from services.vector.text.stemming import LANGUAGES, stemmer
 
 
 @pytest.mark.parametrize(
@@ -49,3 +52,66 @@ def test_packed_words_come_back() -> None:
     assert weights[lexicon.HASH_BYTES] == 1
     assert weights[-1] == 255
     assert all(-(2**31) <= term < 2**31 for term in terms)
+
+
+def test_a_stem_is_no_other_word() -> None:
+    made = words.of_passage("Lanterns, a lantern; 고양이가 2026", "english")
+    assert made.counts["~lantern"] == 2
+    assert (made.counts["lanterns"], made.counts["lantern"]) == (1, 1)
+    assert "~고양이가" not in made.counts
+    assert made.length == 4 + len("고양이가") - 1
+    assert made.order == ("~lantern", "~a", "~lantern", "고", "양", "이", "가", "~2026")
+    assert words.of_query("LANTERNS 고양이", "english") == ["~lantern", "고양", "양이"]
+    assert words.in_order("the lanterns", "english") == ["~the", "~lantern"]
+    assert words.in_order("the lanterns") == ["the", "lanterns"]
+
+
+@pytest.mark.parametrize(
+    ("language", "forms"),
+    [
+        ("english", ("running", "runs", "RUN")),
+        ("german", ("Häuser", "Hauses", "haus")),
+        ("russian", ("книга", "книги", "книгу")),
+        ("french", ("chevaux", "CHEVAL")),
+        ("arabic", ("الكتاب", "كتاب")),
+    ],
+)
+def test_forms_of_a_word_have_one_stem(language: str, forms: tuple[str, ...]) -> None:
+    assert len({words.of_query(form, language)[0] for form in forms}) == 1
+
+
+def test_every_language_stems_anything() -> None:
+    assert {"english", "german", "porter", "turkish"} <= set(LANGUAGES)
+    for language in LANGUAGES:
+        made = words.of_passage("Lantern's 2026 ﬁne Straße книги العربية हिन्दी x", language)
+        assert sum(word.startswith("~") for word in made.counts) == len(set(made.order))
+
+
+def test_threads_may_stem_at_once() -> None:
+    text = " ".join(f"generalizations{n}s nationally{n}ing" for n in range(400))
+    stemmer.cache_clear()
+    alone = words.of_passage(text, "english")
+    stemmer.cache_clear()
+    with ThreadPoolExecutor(8) as pool:
+        assert all(made == alone for made in pool.map(lambda _: words.of_passage(text, "english"), range(8)))
+
+
+def test_a_phrase_stands_in_a_sequence() -> None:
+    whole = lexicon.sequence(words.in_order("The red lantern hangs over 고양이가"))
+    for phrase in ("red lantern", "the red", "over 고양", "양이가"):
+        assert lexicon.sequence(words.in_order(phrase)) in whole
+    for other in ("lantern red", "red hangs", "고양가", "red lanterns"):
+        assert lexicon.sequence(words.in_order(other)) not in whole
+
+
+def test_counts_are_read_back_by_word() -> None:
+    _, weights = lexicon.pack({"one": 1, "two": 300, "three": 7})
+    assert [lexicon.count(weights, word) for word in ("one", "two", "three", "four")] == [1, 255, 7, 0]
+
+
+def test_scripts_prevail_by_frequency() -> None:
+    assert scripts.prevailing([("고양", 5), ("양이", 5), ("lantern", 3), ("2026", 100)]) == ["Korean"]
+    assert scripts.prevailing([("고양", 2), ("lantern", 3)]) == []
+    assert scripts.prevailing([("книга", 9)]) == ["Cyrillic"]
+    assert scripts.prevailing([("2026", 9)]) == []
+    assert scripts.prevailing([]) == []

@@ -11,19 +11,27 @@ from services.graph.model import Claim, Cursor, FenceLost
 from services.graph.stores.bolt import Transaction
 from services.graph.stores.place import Place
 
+LAYOUT: Final = 2
+"""What passages, entities and mentions look like in the store. 1, before there were relations, had no number."""
+
+# What is read of the node is read behind a write to it: where transactions see what others have committed meanwhile, a
+# condition that held before the lock was had may not hold any more.
 CLAIM: Final = """
 MERGE (f:Follow {uid: $uid})
-ON CREATE SET f.graph = $graph, f.holder = '', f.fence = 0, f.until = 0, f.incarnation = '', f.seq = 0, f.passages = 0
+ON CREATE SET f.graph = $graph, f.holder = '', f.fence = 0, f.until = 0, f.incarnation = '', f.last = '', f.seq = 0,
+              f.passages = 0, f.layout = 0
+SET f.locked = true
 WITH f WHERE f.until < timestamp() OR f.holder = $holder
 SET f.holder = $holder, f.fence = f.fence + 1, f.until = timestamp() + $lease
-RETURN f.fence AS fence, f.incarnation AS incarnation, f.seq AS seq
+RETURN f.fence AS fence, f.incarnation AS incarnation, f.seq AS seq, f.last AS last, f.layout AS layout
 """
-_OURS: Final = "MATCH (f:Follow {uid: $uid}) WHERE f.holder = $holder AND f.fence = $fence "
+_OURS: Final = "MATCH (f:Follow {uid: $uid}) SET f.locked = true WITH f WHERE f.holder = $holder AND f.fence = $fence "
 RENEW: Final = _OURS + "SET f.until = timestamp() + $lease RETURN f.fence AS fence"
 RELEASE: Final = _OURS + "SET f.until = 0 RETURN f.fence AS fence"
 MOVE: Final = (
     _OURS + "AND f.incarnation = $before_incarnation AND f.seq = $before_seq "
-    "SET f.incarnation = $incarnation, f.seq = $seq, f.until = timestamp() + $lease RETURN f.fence AS fence"
+    "SET f.incarnation = $incarnation, f.last = $incarnation, f.seq = $seq, f.layout = $layout, "
+    "f.until = timestamp() + $lease RETURN f.fence AS fence"
 )
 EMPTY: Final = (
     _OURS + "SET f.incarnation = '', f.seq = 0, f.passages = 0, f.until = timestamp() + $lease RETURN f.fence AS fence"
@@ -40,7 +48,7 @@ async def claim(
     )
     if not rows:
         return None
-    return Claim(tenant, graph, holder, rows[0]["fence"], _cursor(rows[0]))
+    return Claim(tenant, graph, holder, rows[0]["fence"], _cursor(rows[0]), rows[0]["last"] or "")
 
 
 async def renew(transaction: Transaction, place: Place, held: Claim, lease_seconds: float) -> None:
@@ -64,6 +72,7 @@ async def move(
         before_seq=from_where.seq,
         incarnation=after.incarnation,
         seq=after.seq,
+        layout=LAYOUT,
         lease=_milliseconds(lease_seconds),
     )
 
@@ -91,7 +100,8 @@ async def _ours(transaction: Transaction, place: Place, held: Claim, statement: 
 
 
 def _cursor(row: Any) -> Cursor | None:
-    return Cursor(row["incarnation"], row["seq"]) if row["incarnation"] else None
+    # What was written in another layout is removed, and followed anew.
+    return Cursor(row["incarnation"], row["seq"]) if row["incarnation"] and row["layout"] == LAYOUT else None
 
 
 def _milliseconds(seconds: float) -> int:

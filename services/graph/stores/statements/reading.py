@@ -1,22 +1,15 @@
-"""The Cypher that reads what followers derive; the same on every store."""
+"""The Cypher that Retrieve and followers read by; the same on every store."""
 
 from collections.abc import Sequence
 from typing import Final
 
-from services.graph.model import Entity, Mention
+from services.graph.model import Mention
 from services.graph.stores.bolt import Transaction, records
-from services.graph.stores.place import Place
 
-_ENTITY: Final = "e.graph AS graph, e.key AS key, e.name AS name, e.mentions AS mention_count"
 _MENTION: Final = (
     "p.graph AS graph, p.id AS passage, e.key AS key, m.name AS name, m.weight AS weight, e.mentions AS mention_count"
 )
 
-EXACT: Final = f"MATCH (e:Entity) WHERE e.uid IN $uids RETURN {_ENTITY} ORDER BY e.graph, e.key"
-PREFIX: Final = (
-    "MATCH (e:Entity) WHERE e.uid STARTS WITH $prefix AND e.uid <> $uid "
-    f"RETURN {_ENTITY} ORDER BY mention_count DESC, key LIMIT $limit"
-)
 SIZES: Final = "MATCH (f:Follow) WHERE f.uid IN $uids RETURN f.graph AS graph, f.passages AS passages"
 MENTIONS: Final = f"MATCH (p:Passage)-[m:MENTIONS]->(e:Entity) WHERE p.uid IN $uids RETURN {_MENTION}"
 # From the entity, which has an index: written from the passage, ArcadeDB walks all passages for each name.
@@ -26,19 +19,6 @@ MENTIONING: Final = (
     "RETURN graph, passage, key, name, weight, mention_count"
 )
 FOLLOWED: Final = "MATCH (f:Follow) RETURN f.graph AS graph ORDER BY graph"
-
-
-async def search(transaction: Transaction, place: Place, graph: str, key: str, limit: int) -> list[Entity]:
-    uid = place.inside(graph, key)
-    exact = records(await transaction.run(EXACT, uids=[uid]), Entity)
-    if limit == len(exact):
-        return exact
-    rows = await transaction.run(PREFIX, prefix=uid, uid=uid, limit=limit - len(exact))
-    return exact + records(rows, Entity)
-
-
-async def entities(transaction: Transaction, uids: Sequence[str]) -> list[Entity]:
-    return records(await transaction.run(EXACT, uids=uids), Entity)
 
 
 async def sizes(transaction: Transaction, uids: Sequence[str]) -> dict[str, int]:

@@ -57,6 +57,15 @@ async def delete(
     await delete_rest(session, collection, rows, sums)
 
 
+async def fitting(session: Session, collection: Collection, ids: Sequence[str], only: Filter) -> set[str]:
+    """Those of these ids whose points fit `only`."""
+    layout, values = Layout(collection.id), Values()
+    known = await vocabulary.needed(session, collection, only)
+    condition = f"p.id = ANY({values.bind(list(ids), 'text[]')}) AND {conditions.sql(layout, only, values, known)}"
+    rows = await session.fetch(f"SELECT p.id FROM {layout['point']} p WHERE {condition}", *values.all)
+    return {row["id"] for row in rows}
+
+
 async def set_payload(
     session: Session, collection: Collection, ids: Sequence[str], payload: Mapping[str, Any], without: Sequence[str]
 ) -> list[str]:

@@ -16,7 +16,8 @@ from services.vector.stores.points.terms.vocabulary import Vocabulary
 
 CANDIDATES: Final = arms.CANDIDATES
 """Words bring points in as long as together they stand in at most so many."""
-_LONG: Final = re.compile(r"'[^']{80,}'")
+_LITERAL: Final = re.compile(r"'(?:[^']|'')*'")
+_LONG: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,4 +103,5 @@ async def plan(session: Session, collection: Collection, want: Want, plan: Plan,
     """PostgreSQL's plan of the statement, run once more; long values in it are cut."""
     text, values = search.statement(collection, want, plan.route, known)
     rows = await session.fetch(f"EXPLAIN (ANALYZE, BUFFERS, SETTINGS OFF) {text}", *values)
-    return _LONG.sub("'…'", "\n".join(row[0] for row in rows))
+    whole = "\n".join(row[0] for row in rows)
+    return _LITERAL.sub(lambda found: found[0] if len(found[0]) <= _LONG else f"{found[0][:_LONG]}…'", whole)

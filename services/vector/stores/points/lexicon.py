@@ -47,7 +47,7 @@ def count(weights: bytes, word: str) -> int:
 
 def sequence(terms: Iterable[str]) -> bytes:
     """Terms in their order, as `sequence` of a passage or of a phrase."""
-    return b"".join(key(term) for term in terms)
+    return b"".join([_hashed(term)[0] for term in terms])
 
 
 def key(word: str) -> bytes:

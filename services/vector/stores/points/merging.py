@@ -28,7 +28,7 @@ _BATCH_PLAIN: Final = 5_000
 
 
 async def waiting(database: Database, collection: Collection, limit: int) -> bool:
-    """Whether the delta holds more than `limit` vectors, or as many that were moved have no index: its building broke.
+    """Whether the delta holds more than `limit` vectors, or as many have been moved and have no index yet.
 
     Raises CollectionNotFound.
     """
@@ -62,7 +62,7 @@ async def merge(database: Database, collection: Collection, follow: Follow | Non
             if not await connection.fetchval("SELECT pg_try_advisory_lock($1, $2)", LOCKS, number):
                 return 0
             # The lock goes with the connection.
-            ready = await _index_ready(connection, collection)
+            ready = await _index_ready(connection, collection) and not await _outgrown(connection, collection)
             moved = await _move(connection, collection, _BATCH_INDEXED if ready else _BATCH_PLAIN)
             if not ready:
                 count = await connection.fetchval(f"SELECT count(*) FROM {Layout(collection.id)['vector']}")
@@ -93,6 +93,21 @@ def _index(collection: Collection) -> str:
         " JOIN pg_namespace n ON n.oid = c.relnamespace"
         f" WHERE nspname = '{SCHEMA}' AND relname = '{Layout(collection.id).bare('hnsw')}'"
     )
+
+
+async def _outgrown(connection: Raw, collection: Collection) -> bool:
+    """Whether more waits than is indexed; then the index goes, because a new one over all is made sooner.
+
+    A vector comes into a live index at a sixth of the pace at which one is built. Until the new one is there search is
+    exact, as it is of the delta anyway; `waiting` sees to it that it is made, whatever happens here.
+    """
+    t = Layout(collection.id)
+    outgrown: bool = await connection.fetchval(
+        f"SELECT (SELECT count(*) FROM {t['delta']}) > (SELECT count(*) FROM {t['vector']})"
+    )
+    if outgrown:
+        await connection.execute(f"DROP INDEX CONCURRENTLY {SCHEMA}.{t.bare('hnsw')}")
+    return outgrown
 
 
 async def _move(connection: Raw, collection: Collection, batch: int) -> int:

@@ -14,13 +14,13 @@ from services.vector.text import words
 _BATCH: Final = 500
 
 
-async def fill(database: Database, collection: Collection) -> int:
-    """Fills what is missing, a batch a transaction, and returns how many points lacked it.
+async def fill(database: Database, collection: Collection) -> bool:
+    """Fills what is missing, a batch a transaction; returns whether nothing is missing any more.
 
-    Points that are written meanwhile are left to their writers. Raises CollectionNotFound, StoreUnavailable.
+    Points that somebody else has locked are passed over. Raises CollectionNotFound, StoreUnavailable.
     """
     t = Layout(collection.id)
-    filled, after = 0, 0
+    after = 0
     while True:
         async with database.transaction(collection.tenant) as session:
             rows = await session.fetch(
@@ -30,7 +30,8 @@ async def fill(database: Database, collection: Collection) -> int:
                 after,
             )
             if not rows:
-                return filled
+                missing = f"SELECT EXISTS (SELECT FROM {t['lexical']} WHERE sequence IS NULL)"
+                return not await session.value(missing)
             sequences = await asyncio.to_thread(_sequences, collection, rows)
             await session.execute(
                 f"UPDATE {t['lexical']} l SET sequence = s.sequence"
@@ -38,7 +39,6 @@ async def fill(database: Database, collection: Collection) -> int:
                 [row["n"] for row in rows],
                 sequences,
             )
-        filled += len(rows)
         after = rows[-1]["n"]
 
 

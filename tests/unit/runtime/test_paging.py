@@ -1,7 +1,7 @@
 import pytest
 
+from services.runtime import paging
 from services.runtime.errors import InvalidPageToken
-from services.vector.handlers import paging
 
 
 def test_a_token_is_good_for_its_list_alone() -> None:

@@ -1,4 +1,4 @@
-"""Steps that overlap keep their order, their bounds and their errors."""
+"""Work that overlaps keeps its order, its bounds and its errors."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,7 +6,7 @@ from contextlib import aclosing
 
 import pytest
 
-from services.vector.ingestion.pipeline import overlapped
+from services.runtime.overlap import overlapped
 
 
 class Works:

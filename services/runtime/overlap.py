@@ -1,4 +1,4 @@
-"""Steps of a job that overlap: while one is stored, the next ones are embedded, and the one after them is cut."""
+"""Work that overlaps: while the caller is busy with one result, the next ones are being made."""
 
 import asyncio
 from collections import deque

@@ -1,0 +1,1 @@
+"""Reading the graph: names, neighbours, ways, and all of it."""

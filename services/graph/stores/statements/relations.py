@@ -1,0 +1,148 @@
+"""The Cypher that follows relations; the same on every store.
+
+Directions are read one after the other: a pattern without a direction would not say which end it began at, and meet a
+relation of an entity to itself a different number of times from store to store.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
+
+from services.graph.model import Relation, RelationKey
+from services.graph.reading.along import Along, Direction, Step
+from services.graph.stores.bolt import Transaction
+from services.graph.stores.place import Place
+from services.graph.stores.statements.entities import own
+
+_ARROWS: Final = {Direction.OUT: "-[r:RELATES]->", Direction.IN: "<-[r:RELATES]-"}
+_LET_THROUGH: Final = (
+    "($loops OR o.uid <> e.uid) AND ($relation_types = [] OR r.type IN $relation_types) "
+    "AND ($min_weight IS NULL OR r.weight >= $min_weight) "
+    "AND (o.uid IN $always OR (($entity_types = [] OR o.type IN $entity_types) "
+    "AND all(name IN keys($properties) WHERE o[name] = $properties[name])))"
+)
+STEPS: Final = {
+    direction: (
+        f"UNWIND $uids AS uid CALL {{ WITH uid MATCH (e:Entity {{uid: uid}}){arrow}(o:Entity) WHERE {_LET_THROUGH} "
+        "RETURN e.key AS origin, o.key AS end, r.type AS type, r.weight AS weight "
+        "ORDER BY weight DESC, end, type LIMIT $each } RETURN origin, end, type, weight LIMIT $most"
+    )
+    for direction, arrow in _ARROWS.items()
+}
+NEIGHBORS: Final = {
+    direction: (
+        f"MATCH (e:Entity {{uid: $uid}}){arrow}(o:Entity) WHERE {_LET_THROUGH} "
+        "WITH e, o, r WHERE $weight IS NULL OR r.weight < $weight OR (r.weight = $weight AND (o.key > $end "
+        "OR (o.key = $end AND (r.type > $type OR ($again AND r.type = $type))))) "
+        "RETURN e.key AS origin, o.key AS end, r.type AS type, r.weight AS weight "
+        "ORDER BY weight DESC, end, type LIMIT $limit"
+    )
+    for direction, arrow in _ARROWS.items()
+}
+RELATIONS: Final = (
+    "UNWIND $rows AS row MATCH (s:Entity {uid: row.source})-[r:RELATES]->(t:Entity) "
+    "WHERE t.uid = row.target AND r.type = row.type "
+    "RETURN s.key AS source, t.key AS target, properties(r) AS properties"
+)
+
+
+async def steps(
+    transaction: Transaction,
+    place: Place,
+    graph: str,
+    keys: Sequence[str],
+    along: Along,
+    *,
+    each: int,
+    most: int,
+    always: Sequence[str],
+) -> list[Step]:
+    uids = [place.inside(graph, key) for key in keys]
+    found: list[Step] = []
+    for direction in _directions(along):
+        given = _let_through(place, graph, along, always, direction)
+        rows = await transaction.run(STEPS[direction], uids=uids, each=each, most=most - len(found), **given)
+        found += _steps(direction, rows)
+        if len(found) >= most:
+            break
+    return sorted(found, key=rank)
+
+
+async def neighbors(
+    transaction: Transaction, place: Place, graph: str, key: str, along: Along, after: Step | None, limit: int
+) -> list[Step]:
+    found: list[Step] = []
+    for direction in _directions(along):
+        rows = await transaction.run(
+            NEIGHBORS[direction],
+            uid=place.inside(graph, key),
+            weight=after.weight if after else None,
+            end=after.end if after else "",
+            type=after.relation.type if after else "",
+            again=after is not None
+            and after.leads_away
+            and (direction, along.direction) == (Direction.IN, Direction.BOTH),
+            limit=limit,
+            **_let_through(place, graph, along, (), direction),
+        )
+        found += _steps(direction, rows)
+    return sorted(found, key=rank)[:limit]
+
+
+async def relations(
+    transaction: Transaction, place: Place, graph: str, wanted: Sequence[RelationKey]
+) -> list[Relation]:
+    rows = [
+        {"source": place.inside(graph, one.source), "target": place.inside(graph, one.target), "type": one.type}
+        for one in wanted
+    ]
+    found = await transaction.run(RELATIONS, rows=rows)
+    return [relation(graph, row) for row in found]
+
+
+def relation(graph: str, row: Mapping[str, Any]) -> Relation:
+    """Of `source`, `target` (keys) and `properties`."""
+    properties = row["properties"]
+    return Relation(
+        graph=graph,
+        source=row["source"],
+        target=row["target"],
+        type=properties["type"],
+        weight=float(properties["weight"]),
+        properties=own(properties),
+        manual=bool(properties.get("manual")),
+    )
+
+
+def rank(step: Step) -> tuple[float, str, str, bool]:
+    """The order of the relations of one entity: heaviest first, then by where they lead, their type and direction."""
+    return (-step.weight, step.end, step.relation.type, not step.leads_away)
+
+
+def _again(after: Step | None, along: Along, direction: Direction) -> bool:
+    """Whether one that comes in and is else like `after` is behind it: of two such the one that leads away is first."""
+    return after is not None and after.leads_away and direction is Direction.IN and along.direction is Direction.BOTH
+
+
+def _directions(along: Along) -> Sequence[Direction]:
+    return (Direction.OUT, Direction.IN) if along.direction is Direction.BOTH else (along.direction,)
+
+
+def _let_through(place: Place, graph: str, along: Along, always: Sequence[str], direction: Direction) -> dict[str, Any]:
+    return {
+        # A relation of an entity to itself is met on its way out.
+        "loops": direction is Direction.OUT or along.direction is Direction.IN,
+        "relation_types": list(along.relation_types),
+        "entity_types": list(along.entity_types),
+        "properties": dict(along.properties),
+        "min_weight": along.min_weight,
+        "always": [place.inside(graph, key) for key in always],
+    }
+
+
+def _steps(direction: Direction, rows: Sequence[Mapping[str, Any]]) -> list[Step]:
+    found: list[Step] = []
+    for row in rows:
+        origin, end = row["origin"], row["end"]
+        ends = (origin, end) if direction is Direction.OUT else (end, origin)
+        found.append(Step(origin, RelationKey(*ends, row["type"]), float(row["weight"])))
+    return found

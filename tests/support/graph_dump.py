@@ -1,0 +1,61 @@
+"""All that a tenant has in a graph store, whichever it is, in a form that can be compared."""
+
+from collections.abc import Mapping
+from functools import partial
+from typing import Any, Final
+
+from services.graph.store import GraphStore
+from services.graph.stores.bolt import Transaction, run
+from services.graph.stores.neo4j.store import Neo4jStore
+from services.graph.stores.reading import StoreReader
+
+_STATEMENTS: Final = (
+    "MATCH (p:Passage) WHERE p.uid STARTS WITH $prefix RETURN properties(p) AS p ORDER BY p.uid",
+    "MATCH (e:Entity) WHERE e.uid STARTS WITH $prefix RETURN properties(e) AS e ORDER BY e.uid",
+    "MATCH (p:Passage)-[m:MENTIONS]->(e:Entity) WHERE p.uid STARTS WITH $prefix "
+    "RETURN p.uid, properties(m), e.uid ORDER BY p.uid, e.uid",
+    "MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE a.uid STARTS WITH $prefix "
+    "RETURN a.uid, properties(r), b.uid ORDER BY r.uid",
+    "MATCH (a:Alias) WHERE a.uid STARTS WITH $prefix OPTIONAL MATCH (a)-[:NAMES]->(e) "
+    "RETURN properties(a), e.uid ORDER BY a.uid, e.uid",
+    "MATCH (x:Part) WHERE x.uid STARTS WITH $prefix RETURN properties(x) ORDER BY x.uid",
+    "MATCH (f:Follow) WHERE f.uid STARTS WITH $prefix RETURN f.graph, f.passages ORDER BY f.graph",
+)
+
+
+async def dump(store: GraphStore, tenant: str) -> list[object]:
+    """Passages, entities and mentions, without what the store itself numbers; of cursors how many passages they
+    count."""
+    assert isinstance(store, StoreReader)
+    prefix = store._place(tenant).prefix
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, Mapping):
+            return {name: plain(inner) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [plain(inner) for inner in value]
+        return value.removeprefix(prefix) if isinstance(value, str) and prefix else value
+
+    async def work(transaction: Transaction) -> list[object]:
+        found: list[object] = []
+        for statement in _STATEMENTS:
+            found += [[plain(cell) for cell in row.values()] for row in await transaction.run(statement, prefix=prefix)]
+        return found
+
+    return await store._read(tenant, work, list)
+
+
+async def labels(store: GraphStore, tenant: str) -> list[str]:
+    """The labels that nodes of the tenant's database have had."""
+    assert isinstance(store, StoreReader)
+
+    async def work(transaction: Transaction) -> list[str]:
+        return sorted(str(row["label"]) for row in await transaction.run("CALL db.labels() YIELD label RETURN label"))
+
+    return await store._read(tenant, work, list)
+
+
+async def clear_all(store: GraphStore) -> None:
+    """Removes whatever is in the one database that all tenants of a store share."""
+    assert isinstance(store, Neo4jStore)
+    await store._write("", partial(run, "MATCH (n) DETACH DELETE n"))
