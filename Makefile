@@ -24,7 +24,7 @@ endef
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fmt stubs lock bench chaos-vector clean
+.PHONY: help run demo test check fmt stubs lock bench eval chaos-vector clean
 
 help: ## List the targets.
 	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
@@ -76,6 +76,10 @@ bench: ## Run a benchmark: make bench NAME=relay ARGS="--json file".
 chaos-vector: ## Kill parts of the vector service under write load: make chaos-vector N=1000 SEED=7.
 	$(call INSTALL,dev)
 	@exec $(RUN) -m tests.fault.vector $(if $(N),--rounds $(N)) $(if $(SEED),--seed $(SEED))
+
+eval: ## Measure what is found: make eval DATA=DIR, or PERGOLA_EVAL_DIR.
+	$(call INSTALL,dev)
+	@exec $(RUN) -m bench.evaluation $(DATA)
 
 clean: ## Remove what was generated and installed; the data in .pergola/ stay.
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

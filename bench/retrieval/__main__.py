@@ -22,6 +22,7 @@ from services.graph.passages.passage import Vector, Vectors
 from services.graph.passages.query import base
 from services.graph.passages.query.question import understand
 from services.graph.passages.query.retrieve import retrieve
+from services.graph.passages.query.scope import Scope
 
 _K = 10
 _BATCH = 1000
@@ -78,12 +79,13 @@ def _dense(index: PassageIndex, _question: str, vector: Vector) -> list[str]:
 
 
 def _base(index: PassageIndex, question: str, vector: Vector) -> list[str]:
-    scored = base.score(index, understand(index, question, vector), None, _K)
+    scope = Scope(index)
+    scored = base.score(scope, understand(scope, question, vector), _K)
     return [index.id(int(slot)) for slot in scored.best[:_K]]
 
 
 def _whole(index: PassageIndex, question: str, vector: Vector) -> list[str]:
-    return [hit.id for hit in retrieve(index, question, vector, _K).hits]
+    return [hit.id for hit in retrieve(Scope(index), question, vector, _K).hits]
 
 
 def _report(index: PassageIndex, asked: Sequence[Asked], vectors: Vectors) -> None:
@@ -93,7 +95,7 @@ def _report(index: PassageIndex, asked: Sequence[Asked], vectors: Vectors) -> No
     totals = []
     for turn in range(2):
         for one, vector in zip(asked, vectors, strict=True):
-            answer = retrieve(index, one.question, vector, _K)
+            answer = retrieve(Scope(index), one.question, vector, _K)
             # The first turn fills what is computed once a mention.
             if turn:
                 totals.append(sum(answer.milliseconds.values()))

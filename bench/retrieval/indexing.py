@@ -8,7 +8,7 @@ from typing import Final, Protocol
 from bench.retrieval.questions import Text
 from services.graph.passages.index.index import PassageIndex
 from services.graph.passages.passage import Vectors, read
-from services.vector.text.sentences import split
+from services.runtime.sentences import split
 
 _BRACKETS: Final = re.compile(r"\s*[(（][^()（）]*[)）]")
 

@@ -21,6 +21,7 @@ from services.graph.handlers import reading
 from services.graph.handlers.cypher import POLICIES, CypherHandlers
 from services.graph.handlers.graph import GraphHandlers
 from services.graph.handlers.retrieval import RetrievalHandlers
+from services.graph.indexes.keeper import Indexes
 from services.graph.peers.vector import VectorPeer
 from services.graph.reading.search import Search
 from services.graph.retrieval.retrieve import Retrieval
@@ -42,7 +43,8 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
         search = Search(store, vector, most_meanings=settings.search_meaning_names)
         meters = FollowerMeters()
         runtime.metrics.register(meters)
-        async with _following(settings, runtime, store, vector, meters):
+        indexes = Indexes(vector, vector, store, poll_seconds=settings.follow_poll_seconds)
+        async with _indexing(runtime, indexes), _following(settings, runtime, store, vector, indexes, meters):
             yield [
                 Servicer(
                     graph_pb2.DESCRIPTOR.services_by_name["GraphService"].full_name,
@@ -58,7 +60,7 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
                 ),
                 Servicer(
                     retrieval_pb2.DESCRIPTOR.services_by_name["RetrievalService"].full_name,
-                    RetrievalHandlers(Retrieval(store, vector, link_seconds=settings.retrieve_link_seconds)),
+                    RetrievalHandlers(Retrieval(indexes, vector, store, link_seconds=settings.retrieve_link_seconds)),
                     retrieval_pb2_grpc.add_RetrievalServiceServicer_to_server,
                 ),
             ]
@@ -75,11 +77,23 @@ async def _probe(store: GraphStore) -> None:
 
 
 @asynccontextmanager
+async def _indexing(runtime: Runtime[GraphSettings], indexes: Indexes) -> AsyncIterator[None]:
+    """The indexes are built and kept up to date meanwhile."""
+    task = runtime.spawn(indexes.run(), "passage indexes")
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
+@asynccontextmanager
 async def _following(
     settings: GraphSettings,
     runtime: Runtime[GraphSettings],
     store: GraphStore,
     vector: VectorPeer,
+    indexes: Indexes,
     meters: FollowerMeters,
 ) -> AsyncIterator[None]:
     """The follower runs meanwhile, and has given back its claims when the store is closed."""
@@ -87,7 +101,7 @@ async def _following(
         yield
         return
     pace = Pace(settings.follow_lease_seconds, settings.follow_batch_passages)
-    follower = Follower(store, vector, poll_seconds=settings.follow_poll_seconds, pace=pace, meters=meters)
+    follower = Follower(store, vector, indexes, poll_seconds=settings.follow_poll_seconds, pace=pace, meters=meters)
     task = runtime.spawn(follower.run(), "follower")
     try:
         yield

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from services.graph.model import Cursor
+from services.graph.passages.passage import Vector
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,8 @@ class Change(NamedTuple):
     point: str
     text: Text | None
     """None: the point is gone, or has no text that could mention anything."""
+    vector: Vector | None = None
+    """Where it was asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,9 @@ class Feed(Protocol):
 
     async def exists(self, collection: str) -> bool: ...
 
-    def watch(self, collection: str, consumer: str, after: Cursor) -> AsyncGenerator[Event, None]:
+    def watch(
+        self, collection: str, consumer: str, after: Cursor, *, with_vector: bool = False
+    ) -> AsyncGenerator[Event, None]:
         """Changes behind `after`, for ever. CollectionNotFound when the collection is, or has been, deleted."""
 
     async def acknowledge(self, collection: str, consumer: str, cursor: Cursor) -> int:

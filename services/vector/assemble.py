@@ -43,6 +43,7 @@ from services.vector.ingestion.uploads import Uploads
 from services.vector.ingestion.waiting import Waiting
 from services.vector.ingestion.worker import Rules, Worker
 from services.vector.jobs import Jobs
+from services.vector.kept import KeptVectors
 from services.vector.maintenance import Maintenance
 from services.vector.meters import Meters
 from services.vector.model import Chunking
@@ -165,7 +166,7 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
             ),
             Servicer(
                 _PACKAGE + "EmbeddingService",
-                EmbeddingHandlers(embedder),
+                EmbeddingHandlers(embedder, KeptVectors(database, catalogue, embedder, meters)),
                 embedding_pb2_grpc.add_EmbeddingServiceServicer_to_server,
             ),
             Servicer(

@@ -49,18 +49,23 @@ class Embedder:
         found = await self._cached(model, dict.fromkeys(keys))
         missing = {key: text for key, text in zip(keys, texts, strict=True) if key not in found}
         if missing:
-            made = await model.embed(list(missing.values()), urgent=urgent)
+            made = await self.make(model, list(missing.values()), urgent=urgent)
             fresh = dict(zip(missing, made, strict=True))
             if self._cache is not None:
                 await self._cache.set({key: vector.astype("<f4").tobytes() for key, vector in fresh.items()})
             cached = sum(key in found for key in keys)
-            self._meters.texts_made[model.name] += len(missing)
             found |= fresh
         else:
             cached = len(keys)
         self._meters.texts_cached[model.name] += cached
         vectors = np.stack([found[key] for key in keys]) if keys else np.empty((0, model.dimension), np.float32)
         return Embedded(vectors, cached)
+
+    async def make(self, model: EmbeddingModel, texts: Sequence[str], *, urgent: bool = False) -> Vectors:
+        """One vector a text, made by the model whatever is cached. Raises what the model raises."""
+        made = await model.embed(texts, urgent=urgent)
+        self._meters.texts_made[model.name] += len(texts)
+        return made
 
     async def _cached(self, model: EmbeddingModel, keys: dict[str, None]) -> dict[str, Vectors]:
         if self._cache is None:

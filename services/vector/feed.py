@@ -77,7 +77,7 @@ class Feed:
         ]
 
     async def watch(
-        self, tenant: str, name: str, consumer: str, after: Cursor | None
+        self, tenant: str, name: str, consumer: str, after: Cursor | None, *, with_vector: bool = False
     ) -> AsyncIterator[Reset | Batch | Idle]:
         """Changes behind `after`, by default behind the acknowledged one, and then those that come, without end.
 
@@ -98,7 +98,8 @@ class Feed:
             told = loop.time()
             while True:
                 woken.clear()
-                changes, forgotten = await self._read(collection, place.seq)
+                read = await self._read(collection, place.seq, with_vector)
+                changes, forgotten = read.changes, read.forgotten
                 if foreign or forgotten > max(place.seq, _since(place)):
                     # A consumer that stands at the beginning has nothing to forget.
                     told_anew = foreign or place.seq > 0
@@ -160,14 +161,14 @@ class Feed:
             return await self._catalogue.get(tenant, name)
         return collection
 
-    async def _read(self, collection: Collection, seq: int) -> tuple[Sequence[Change], int]:
+    async def _read(self, collection: Collection, seq: int, with_vector: bool) -> store.Read:
+        most = max(1, min(_CHANGES, _BYTES // (4 * collection.dimension))) if with_vector else _CHANGES
         try:
             async with self._database.session() as session:
-                read = await store.after(session, collection, seq, _CHANGES, _BYTES)
+                return await store.after(session, collection, seq, most, _BYTES, with_vector=with_vector)
         except CollectionNotFound:
             self._catalogue.forget(collection)
             raise
-        return read.changes, read.forgotten
 
 
 def _base(cursor: Cursor) -> str:

@@ -8,9 +8,10 @@ from typing import Final
 
 from services.runtime.errors import CollectionNotFound, PergolaError
 from services.vector.indexing import IndexJobs
+from services.vector.kept import A_POINT, SPARE
 from services.vector.model import Collection
 from services.vector.retention import Retention
-from services.vector.stores import collections
+from services.vector.stores import collections, kept
 from services.vector.stores.database.connections import Database
 from services.vector.stores.database.listener import Hints
 from services.vector.stores.points import merging
@@ -49,7 +50,7 @@ class Maintenance:
             try:
                 for collection in await collections.all_collections(self._database):
                     if everything or str(collection.id) in changed:
-                        await self._tend(collection)
+                        await self._tend(collection, everything=everything)
                     if everything:
                         await self._shorten(collection)
             except PergolaError as error:
@@ -59,13 +60,16 @@ class Maintenance:
                     await self._some_changed.wait()
             await asyncio.sleep(_GATHER_SECONDS)
 
-    async def _tend(self, collection: Collection) -> None:
+    async def _tend(self, collection: Collection, *, everything: bool) -> None:
         try:
             if collection.id not in self._filled and await filling.fill(self._database, collection):
                 if collection.indexed and await merging.has_index(self._database, collection):
                     # A process that died may have left its job open.
                     await self._index_jobs.settle(collection)
                 self._filled.add(collection.id)
+            if everything:
+                async with self._database.session() as session:
+                    await kept.sweep(session, collection, SPARE, A_POINT)
             if collection.indexed and await merging.waiting(self._database, collection, self._delta_rows):
                 await merging.merge(self._database, collection, self._index_jobs.follow)
         except CollectionNotFound:

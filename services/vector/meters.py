@@ -14,6 +14,7 @@ class Meters(Collector):
         self.texts_made: Counter[str] = Counter()
         """By model."""
         self.texts_cached: Counter[str] = Counter()
+        self.texts_kept: Counter[str] = Counter()
         self.attempts: Counter[str] = Counter()
         """Of jobs, by how they ended."""
         self.chunks = 0
@@ -22,7 +23,7 @@ class Meters(Collector):
         texts = CounterMetricFamily(
             "pergola_vector_texts_embedded", "Texts embedded, by model and source.", labels=["model", "source"]
         )
-        for source, counts in (("model", self.texts_made), ("cache", self.texts_cached)):
+        for source, counts in (("model", self.texts_made), ("cache", self.texts_cached), ("kept", self.texts_kept)):
             for model, count in counts.items():
                 texts.add_metric([model, source], count)
         yield texts

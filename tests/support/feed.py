@@ -7,10 +7,20 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from pergola.vector.v1 import change_pb2, change_pb2_grpc, collection_pb2, collection_pb2_grpc, point_pb2
+from pergola.vector.v1 import (
+    change_pb2,
+    change_pb2_grpc,
+    collection_pb2,
+    collection_pb2_grpc,
+    embedding_pb2,
+    embedding_pb2_grpc,
+    point_pb2,
+    point_pb2_grpc,
+)
 from services.runtime.errors import CollectionNotFound, CursorMismatch, Unimplemented
 from services.runtime.settings import ServiceSettings
 from services.runtime.start import Runtime, Servicer, serving
+from tests.support.fake_embeddings import DIMENSION, embedding
 
 
 @dataclass
@@ -27,8 +37,12 @@ class Collection:
         return change_pb2.ChangeCursor(incarnation=self.incarnation, seq=len(self.changes))
 
 
-class ScriptedFeed(change_pb2_grpc.ChangeServiceServicer, collection_pb2_grpc.CollectionServiceServicer):
-    """The change service of any tenant; a collection is named by tenant and name."""
+class ScriptedFeed(
+    change_pb2_grpc.ChangeServiceServicer,
+    collection_pb2_grpc.CollectionServiceServicer,
+    embedding_pb2_grpc.EmbeddingServiceServicer,
+):
+    """The change service of one tenant, with what else is asked of a collection that is followed."""
 
     def __init__(self, tenant: str = "default") -> None:
         self.tenant = tenant
@@ -60,7 +74,7 @@ class ScriptedFeed(change_pb2_grpc.ChangeServiceServicer, collection_pb2_grpc.Co
                 if chunk is None:
                     change.delete = point
                 else:
-                    change.upsert.CopyFrom(point_pb2.Point(id=point, chunk=chunk))
+                    change.upsert.CopyFrom(point_pb2.Point(id=point, chunk=chunk, vector=_vector(chunk.text)))
                 collection.changes.append(change)
             self._moved.notify_all()
 
@@ -83,8 +97,32 @@ class ScriptedFeed(change_pb2_grpc.ChangeServiceServicer, collection_pb2_grpc.Co
     async def GetCollection(
         self, request: collection_pb2.GetCollectionRequest, _context: Any
     ) -> collection_pb2.GetCollectionResponse:
-        self._find(request.collection)
-        return collection_pb2.GetCollectionResponse(collection=collection_pb2.Collection(name=request.collection))
+        found = self._find(request.collection)
+        return collection_pb2.GetCollectionResponse(
+            collection=collection_pb2.Collection(
+                name=request.collection,
+                incarnation=found.incarnation,
+                dimension=DIMENSION,
+                embedding_model="fake",
+                graph=True,
+            )
+        )
+
+    async def Embed(self, request: embedding_pb2.EmbedRequest, _context: Any) -> embedding_pb2.EmbedResponse:
+        return embedding_pb2.EmbedResponse(
+            embeddings=[_vector(text) for text in request.texts], model="fake", dimension=DIMENSION
+        )
+
+    async def ScrollPoints(
+        self, request: point_pb2.ScrollPointsRequest, _context: Any
+    ) -> AsyncIterator[point_pb2.ScrollPointsResponse]:
+        points: dict[str, point_pb2.Point] = {}
+        for change in self._find(request.collection).changes:
+            points.pop(change.delete or change.upsert.id, None)
+            if change.HasField("upsert"):
+                points[change.upsert.id] = change.upsert
+        if points and not request.page_token:
+            yield point_pb2.ScrollPointsResponse(points=points.values(), next_page_token="the end")
 
     async def WatchChanges(
         self, request: change_pb2.WatchChangesRequest, _context: Any
@@ -134,6 +172,16 @@ class ScriptedFeed(change_pb2_grpc.ChangeServiceServicer, collection_pb2_grpc.Co
             yield [
                 Servicer("pergola.vector.v1.ChangeService", self, change_pb2_grpc.add_ChangeServiceServicer_to_server),
                 Servicer(
+                    "pergola.vector.v1.EmbeddingService",
+                    self,
+                    embedding_pb2_grpc.add_EmbeddingServiceServicer_to_server,
+                ),
+                Servicer(
+                    "pergola.vector.v1.PointService",
+                    _Points(self),  # type: ignore[abstract]
+                    point_pb2_grpc.add_PointServiceServicer_to_server,
+                ),
+                Servicer(
                     "pergola.vector.v1.CollectionService",
                     self,
                     collection_pb2_grpc.add_CollectionServiceServicer_to_server,
@@ -143,6 +191,23 @@ class ScriptedFeed(change_pb2_grpc.ChangeServiceServicer, collection_pb2_grpc.Co
         async with serving("vector", ServiceSettings(drain_seconds=1), assemble) as running:
             self.address = running.address
             yield self
+
+
+class _Points(point_pb2_grpc.PointServiceServicer):
+    """The one call to points that an index makes."""
+
+    def __init__(self, feed: ScriptedFeed) -> None:
+        self._feed = feed
+
+    async def ScrollPoints(
+        self, request: point_pb2.ScrollPointsRequest, context: Any
+    ) -> AsyncIterator[point_pb2.ScrollPointsResponse]:
+        async for message in self._feed.ScrollPoints(request, context):
+            yield message
+
+
+def _vector(text: str) -> point_pb2.Vector:
+    return point_pb2.Vector(packed=embedding(text).astype("<f4").tobytes())
 
 
 def chunk(text: str, title: str = "", document: str = "d", index: int = 0) -> point_pb2.Chunk:

@@ -9,6 +9,7 @@ import numpy as np
 from services.graph.passages.index.index import Embed, PassageIndex
 from services.graph.passages.passage import Passage, Span, Vector, Vectors, read
 from services.graph.passages.query.retrieve import Answer, retrieve
+from services.graph.passages.query.scope import Scope
 
 DIMENSION = 192
 
@@ -56,4 +57,4 @@ def index_of(passages: Sequence[Passage], embed: Embed = embed) -> PassageIndex:
 
 
 def ask(index: PassageIndex, question: str, k: int = 10, embed: Embed = embed) -> Answer:
-    return retrieve(index, question, embed([question])[0], k)
+    return retrieve(Scope(index), question, embed([question])[0], k, entities=k)

@@ -39,6 +39,8 @@ class Mention(NamedTuple):
     """How far it names the passage itself, 0 to 1: 1 for the title, 0 for what stands in the text."""
     nested: bool
     """Whether it occurs only as a part of a longer name."""
+    given: bool = False
+    """Whether somebody said so; then it is a name, however it is written."""
 
 
 def mentions_of(text: str, title: str = "", heading_path: Sequence[str] = ()) -> list[Mention]:

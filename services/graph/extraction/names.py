@@ -63,12 +63,17 @@ def title_names(title: str) -> Iterator[tuple[str, float]]:
     if title.endswith(_SENTENCE_ENDS) and sum(1 for _ in tokens(title)) > _MAX_TITLE_WORDS:
         return
     yield title, TITLE_WEIGHT
-    bare = _BRACKETS.sub("", title).strip()
+    bare = without_brackets(title)
     if bare != title:
         yield bare, SHORT_TITLE_WEIGHT
     head, comma, _ = bare.partition(",")
     if comma:
         yield head.strip(), TITLE_HEAD_WEIGHT
+
+
+def without_brackets(title: str) -> str:
+    """A title as people say it."""
+    return _BRACKETS.sub("", title).strip()
 
 
 def _candidates(text: str, title: str, heading_path: Sequence[str]) -> Iterator[tuple[str, float]]:

@@ -3,20 +3,23 @@
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeVar
 
 from services.graph.extraction.names import names_of
 from services.graph.extraction.sentences import sentences_of
 from services.graph.feed import Change, Changes, Event, Feed, Reset, Text
 from services.graph.follower.meters import FollowerMeters
+from services.graph.indexes.keeper import Indexes
 from services.graph.model import Claim, Cursor, FenceLost, Passage
 from services.graph.store import Writer
 from services.runtime.errors import CollectionNotFound, CursorMismatch, PeerUnavailable, PergolaError, TenantForbidden
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _RELEASE_SECONDS: Final = 2.0
 
@@ -39,10 +42,18 @@ class CollectionFollower:
     """
 
     def __init__(
-        self, store: Writer, feed: Feed, tenant: str, collection: str, pace: Pace, meters: FollowerMeters
+        self,
+        store: Writer,
+        feed: Feed,
+        indexes: Indexes,
+        tenant: str,
+        collection: str,
+        pace: Pace,
+        meters: FollowerMeters,
     ) -> None:
         self._store = store
         self._feed = feed
+        self._indexes = indexes
         self._tenant = tenant
         self._collection = collection
         self._pace = pace
@@ -106,24 +117,28 @@ class CollectionFollower:
                     cursor = await self._start_over(claim, event.cursor)
                 elif isinstance(event, Changes):
                     cursor = await self._take(claim, cursor, event)
+                    # Who waits for the graph may then ask it: Retrieve of this process finds these passages.
+                    await self._kept(claim, self._indexes.reached(self._tenant, self._collection, cursor))
                     left = await self._feed.acknowledge(self._collection, CONSUMER, cursor)
                     self._meters.caught(len(event.items), left, self._tenant, self._collection)
 
     async def _renewing(self, claim: Claim, events: AsyncGenerator[Event, None]) -> AsyncGenerator[Event, None]:
         """The events; between them the lease is kept."""
-        coming: asyncio.Task[Event] | None = None
         try:
             while True:
-                coming = asyncio.ensure_future(anext(events))
-                while not (await asyncio.wait({coming}, timeout=self._pace.lease_seconds / 3))[0]:
-                    await self._store.renew(claim, self._pace.lease_seconds)
-                try:
-                    event = coming.result()
-                except StopAsyncIteration:
-                    return
-                yield event
+                yield await self._kept(claim, anext(events))
+        except StopAsyncIteration:
+            return
+
+    async def _kept(self, claim: Claim, awaited: Awaitable[T]) -> T:
+        """What is awaited; meanwhile the lease is kept."""
+        coming = asyncio.ensure_future(awaited)
+        try:
+            while not (await asyncio.wait({coming}, timeout=self._pace.lease_seconds / 3))[0]:
+                await self._store.renew(claim, self._pace.lease_seconds)
+            return coming.result()
         finally:
-            if coming is not None and not coming.done():
+            if not coming.done():
                 coming.cancel()
                 await asyncio.gather(coming, return_exceptions=True)
 

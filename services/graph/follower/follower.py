@@ -11,6 +11,7 @@ from typing import Final
 from services.graph.feed import Feed
 from services.graph.follower.collection import CollectionFollower, Pace
 from services.graph.follower.meters import FollowerMeters
+from services.graph.indexes.keeper import Indexes
 from services.graph.model import Cursor
 from services.graph.store import GraphStore
 from services.runtime.call import acting_as
@@ -37,10 +38,18 @@ class Follower:
     """Keeps one run going for each collection it may have; other processes have the others."""
 
     def __init__(
-        self, store: GraphStore, feed: Feed, *, poll_seconds: float, pace: Pace, meters: FollowerMeters
+        self,
+        store: GraphStore,
+        feed: Feed,
+        indexes: Indexes,
+        *,
+        poll_seconds: float,
+        pace: Pace,
+        meters: FollowerMeters,
     ) -> None:
         self._store = store
         self._feed = feed
+        self._indexes = indexes
         self._poll = poll_seconds
         self._pace = pace
         self._meters = meters
@@ -86,7 +95,7 @@ class Follower:
             del self._runs[one]
 
     async def _follow(self, tenant: str, collection: str, head: Cursor | None, run: _Run) -> None:
-        one = CollectionFollower(self._store, self._feed, tenant, collection, self._pace, self._meters)
+        one = CollectionFollower(self._store, self._feed, self._indexes, tenant, collection, self._pace, self._meters)
         began = time.monotonic()
         try:
             with acting_as(tenant):

@@ -42,6 +42,8 @@ class Passage:
     """What lexical search counts, how often."""
     casing: Mapping[str, tuple[int, int]]
     """Of terms inside sentences: how often with a capital, how often without."""
+    collection: str = ""
+    """What it belongs to; questions may be asked of some collections alone."""
 
 
 def read(
@@ -54,11 +56,12 @@ def read(
     sentence_vectors: Vectors,
     title_vector: Vector | None = None,
     heading_path: Sequence[str] = (),
-    mentions: Sequence[Mention] | None = None,
+    given: Sequence[Mention] = (),
     neighbours: Sequence[str] = (),
+    collection: str = "",
 ) -> Passage:
-    """Reads a passage. `mentions`: what is known already, from a graph that keeps them. `neighbours`: texts of one or
-    two passages before a short one; lexical search sees them, and counts the passage's own words twice then."""
+    """Reads a passage. `given`: what others said that it mentions, beside its own. `neighbours`: texts of one or two
+    passages before a short one; lexical search sees them, and counts the passage's own words twice then."""
     counted = Counter(terms(f"{title}\n{text}"))
     if neighbours:
         counted = Counter({term: 2 * count for term, count in counted.items()})
@@ -71,8 +74,18 @@ def read(
         sentences,
         sentence_vectors,
         title_vector,
-        mentions_of(text, title, heading_path) if mentions is None else mentions,
+        _together(mentions_of(text, title, heading_path), given),
         grams_of(text),
         counted,
         casing_of(text),
+        collection,
     )
+
+
+def _together(own: Sequence[Mention], given: Sequence[Mention]) -> list[Mention]:
+    """Each key once; what was given is a whole name, and names the passage as far as its own text says."""
+    best = {one.key: one for one in own}
+    for one in given:
+        known = best.get(one.key, one)
+        best[one.key] = known._replace(nested=False, given=True)
+    return [best[key] for key in sorted(best)]

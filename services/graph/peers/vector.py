@@ -1,7 +1,7 @@
 """The vector service: the change feed, points, and embeddings."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Final
 
 import grpc
@@ -14,19 +14,27 @@ from pergola.vector.v1 import (
     collection_pb2_grpc,
     embedding_pb2,
     embedding_pb2_grpc,
+    filter_pb2,
     point_pb2,
     point_pb2_grpc,
 )
 from services.graph.feed import Change, Changes, Event, Heartbeat, Reset, Source, Text
 from services.graph.model import Cursor
-from services.graph.retrieval.passages import Found, Point, Vector
+from services.graph.passages.passage import Vector, Vectors
+from services.graph.points import CollectionInfo, Embedded, Filter, Found, Point
 from services.runtime.errors import CollectionNotFound, from_rpc
 
 PEER: Final = "vector"
 
+_SCROLLED: Final = 2_000
+"""Points read by one call: whoever takes them embeds in between, and no stream lives for ever."""
+_BATCH: Final = 200
+_EMBED_SECONDS: Final = 300.0
+"""For a bulk of texts that nobody waits for, while documents are ingested beside."""
+
 
 class VectorPeer:
-    """A `Feed`, a `Passages` and a `Meanings`, all acting for the tenant of the current call."""
+    """A `Feed`, `Points` and `Meanings`, all acting for the tenant of the current call."""
 
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._changes = change_pb2_grpc.ChangeServiceStub(channel)
@@ -49,8 +57,12 @@ class VectorPeer:
             return False
         return True
 
-    async def watch(self, collection: str, consumer: str, after: Cursor) -> AsyncGenerator[Event, None]:
-        request = change_pb2.WatchChangesRequest(collection=collection, consumer=consumer, after=_to_cursor(after))
+    async def watch(
+        self, collection: str, consumer: str, after: Cursor, *, with_vector: bool = False
+    ) -> AsyncGenerator[Event, None]:
+        request = change_pb2.WatchChangesRequest(
+            collection=collection, consumer=consumer, after=_to_cursor(after), with_vector=with_vector
+        )
         stream = self._changes.WatchChanges(request)
         try:
             with _translated():
@@ -67,35 +79,39 @@ class VectorPeer:
 
     # Points and embeddings.
 
-    async def model_of(self, collection: str) -> str:
-        """The embedding model of a collection. Raises CollectionNotFound."""
+    async def collection(self, name: str) -> CollectionInfo:
         with _translated():
-            answer = await self._collections.GetCollection(collection_pb2.GetCollectionRequest(collection=collection))
-        return answer.collection.embedding_model
+            answer = await self._collections.GetCollection(collection_pb2.GetCollectionRequest(collection=name))
+        one = answer.collection
+        return CollectionInfo(name, one.incarnation, one.embedding_model, one.dimension, one.graph)
 
     async def model_for(self, graph: str) -> str:
         """The embedding model of the collection that a graph is of; empty, vector's own one, when it is of none."""
         try:
-            return await self.model_of(graph)
+            return (await self.collection(graph)).model
         except CollectionNotFound:
             return ""
 
-    async def embed(self, texts: Sequence[str], model: str) -> list[Vector]:
+    async def embed(self, texts: Sequence[str], model: str) -> Vectors:
         with _translated():
             answer = await self._embeddings.Embed(embedding_pb2.EmbedRequest(texts=texts, model=model))
-        return [_vector(one) for one in answer.embeddings]
+        return np.stack([_vector(one) for one in answer.embeddings])
 
-    async def find(self, collection: str, question: str, k: int) -> list[Found]:
-        """Hybrid search, with vectors. Raises CollectionNotFound."""
+    async def embed_kept(self, texts: Sequence[str], collection: str) -> Vectors:
+        request = embedding_pb2.EmbedRequest(texts=texts, collection=collection)
+        with _translated():
+            answer = await self._embeddings.Embed(request, timeout=_EMBED_SECONDS)
+        return np.stack([_vector(one) for one in answer.embeddings])
+
+    async def find(self, collection: str, question: str, k: int, filter: Filter | None) -> list[Found]:
         request = point_pb2.QueryPointsRequest(
-            collection=collection, text=question, mode="hybrid", k=k, with_vector=True, with_payload=True
+            collection=collection, text=question, mode="hybrid", k=k, filter=_filter(filter)
         )
         with _translated():
             answer = await self._points.QueryPoints(request)
         return [
             Found(
                 _point(collection, one.point),
-                one.score,
                 one.dense_score if one.HasField("dense_score") else None,
                 one.lexical_score if one.HasField("lexical_score") else None,
             )
@@ -103,11 +119,48 @@ class VectorPeer:
         ]
 
     async def points(self, collection: str, ids: Sequence[str]) -> list[Point]:
-        """Those of the points that there are, with vectors."""
-        request = point_pb2.GetPointsRequest(collection=collection, ids=ids, with_vector=True)
+        request = point_pb2.GetPointsRequest(collection=collection, ids=ids)
         with _translated():
             answer = await self._points.GetPoints(request)
         return [_point(collection, one) for one in answer.points]
+
+    async def passages(self, collection: str, ids: Sequence[str]) -> list[Embedded]:
+        request = point_pb2.GetPointsRequest(collection=collection, ids=ids, with_vector=True)
+        with _translated():
+            answer = await self._points.GetPoints(request)
+        return _embedded(answer.points)
+
+    async def matching(self, collection: str, filter: Filter, limit: int) -> list[str]:
+        request = point_pb2.ScrollPointsRequest(
+            collection=collection, filter=_filter(filter), limit=limit, batch_size=1000, with_payload=False
+        )
+        return [one.id async for message in self._scrolled(request) for one in message.points]
+
+    async def scroll(self, collection: str) -> AsyncGenerator[Sequence[Embedded], None]:
+        token = ""
+        while True:
+            request = point_pb2.ScrollPointsRequest(
+                collection=collection, limit=_SCROLLED, batch_size=_BATCH, page_token=token, with_vector=True
+            )
+            count = 0
+            async with aclosing(self._scrolled(request)) as messages:
+                async for message in messages:
+                    token = message.next_page_token
+                    count += 1
+                    yield _embedded(message.points)
+            if count < _SCROLLED // _BATCH:
+                return
+
+    async def _scrolled(
+        self, request: point_pb2.ScrollPointsRequest
+    ) -> AsyncGenerator[point_pb2.ScrollPointsResponse, None]:
+        stream = self._points.ScrollPoints(request)
+        try:
+            with _translated():
+                async for message in stream:
+                    yield message
+        finally:
+            stream.cancel()
 
 
 @contextmanager
@@ -139,12 +192,24 @@ def _change(change: change_pb2.Change) -> Change:
     if change.WhichOneof("change") == "delete":
         return Change(change.seq, change.delete, None)
     point = change.upsert
-    if not point.HasField("chunk"):
-        return Change(change.seq, point.id, None)
+    return Change(change.seq, point.id, _text(point), _vector(point.vector) if point.HasField("vector") else None)
+
+
+def _text(point: point_pb2.Point) -> Text | None:
+    """None: there is nothing in it that could mention anything."""
     chunk = point.chunk
-    return Change(
-        change.seq, point.id, Text(chunk.document, chunk.title, chunk.text, chunk.index, tuple(chunk.heading_path))
-    )
+    if point.HasField("chunk"):
+        return Text(chunk.document, chunk.title, chunk.text, chunk.index, tuple(chunk.heading_path))
+    return Text("", "", point.text, 0, ()) if point.text else None
+
+
+def _embedded(points: Iterable[point_pb2.Point]) -> list[Embedded]:
+    found = ((point, _text(point)) for point in points)
+    return [Embedded(point.id, text, _vector(point.vector)) for point, text in found if text is not None]
+
+
+def _filter(filter: Filter | None) -> filter_pb2.Filter | None:
+    return None if filter is None else filter_pb2.Filter.FromString(filter)
 
 
 def _vector(vector: point_pb2.Vector) -> Vector:
@@ -158,13 +223,12 @@ def _point(collection: str, point: point_pb2.Point) -> Point:
     return Point(
         collection=collection,
         id=point.id,
-        vector=_vector(point.vector) if point.HasField("vector") else None,
-        text=chunk.text,
+        text=chunk.text or point.text,
         document=chunk.document,
         title=chunk.title,
         heading_path=tuple(chunk.heading_path),
         index=chunk.index,
         start=chunk.start,
-        end=chunk.end,
+        end=chunk.end if point.HasField("chunk") else len(point.text),
         payload=point.payload if point.HasField("payload") else None,
     )

@@ -9,8 +9,8 @@ import numpy as np
 
 from services.graph.extraction.text import normal_form
 from services.graph.model import Entity
+from services.graph.passages.passage import Vectors
 from services.graph.reading import typing_mistakes
-from services.graph.retrieval.passages import Vector
 from services.graph.store import Reader
 
 _BEGINS: Final = 0.9
@@ -40,8 +40,8 @@ class Meanings(Protocol):
     async def model_for(self, graph: str) -> str:
         """The model whose vectors fit a graph: that of the collection of its name, if there is one."""
 
-    async def embed(self, texts: Sequence[str], model: str) -> Sequence[Vector]:
-        """One vector a text. Raises PeerUnavailable, Upstream."""
+    async def embed(self, texts: Sequence[str], model: str) -> Vectors:
+        """One vector a text: a row each. Raises PeerUnavailable, Upstream."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,151 +1,134 @@
-"""Retrieve: passages that answer a question, those that names lead to included, each with its path."""
+"""Retrieve: the indexes of the question's collections, and the texts of what they found."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Sequence
 from typing import Final
 
-from services.graph.retrieval import gather
-from services.graph.retrieval.gather import Names, Scope
-from services.graph.retrieval.passages import Found, Passages, Point, Vector
-from services.graph.retrieval.question import Question
-from services.graph.retrieval.scoring import Bridge, Candidate, Key, Placed, Ranking
+from services.graph.indexes.collection import IndexedCollection
+from services.graph.indexes.keeper import Indexes
+from services.graph.points import Points
+from services.graph.retrieval import hybrid, steps
+from services.graph.retrieval.entities import entities
+from services.graph.retrieval.linked import Ranking, rank
+from services.graph.retrieval.model import Answer, Detail, FoundEntity, Hit, Scope, Wish
 from services.graph.store import Reader
 from services.runtime import call
-from services.runtime.errors import DeadlineExceeded, Unavailable, Upstream
+from services.runtime.errors import DeadlineExceeded, Unavailable
 
+_RESERVE: Final = 0.3
+"""Seconds of the deadline kept for the texts of what was found, and the way back."""
+_WAITING: Final = 0.5
+"""Share of the time for an index that is being built; what is left is for searching without it."""
 _CANDIDATES: Final = 40
-"""Passages asked of hybrid search, at least; twice k when that is more."""
-_RESERVE: Final = 0.15
-"""Seconds of the deadline kept for the answer."""
-_TITLE: Final = 80
-
-_PLAIN: Final = "passages are ranked by the question alone, without links"
-
-
-@dataclass(frozen=True, slots=True)
-class Step:
-    """One step of a path: `question`, `passage` or `name`."""
-
-    kind: str
-    text: str
-    id: str
-
-
-@dataclass(frozen=True, slots=True)
-class Hit:
-    point: Point
-    score: float
-    path: Sequence[Step]
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    hits: Sequence[Hit]
-    degraded: str
-    """Empty when everything worked."""
+"""Passages that hybrid search is asked for at least: its scores are shares of the best one's."""
+_PLAIN: Final = "passages are ranked by hybrid search, without links"
 
 
 class Retrieval:
     """Finds passages, in the collections and over the links it is given and no others."""
 
-    def __init__(self, store: Reader, passages: Passages, *, link_seconds: float) -> None:
+    def __init__(self, indexes: Indexes, peer: Points, store: Reader, *, link_seconds: float) -> None:
         """`link_seconds`: most seconds spent on links; then the answer goes without."""
+        self._indexes = indexes
+        self._peer = peer
         self._store = store
-        self._passages = passages
         self._link_seconds = link_seconds
 
-    async def retrieve(self, scope: Scope, text: str, k: int) -> Answer:
-        """At most `k` passages, best first.
+    async def retrieve(self, scope: Scope, text: str, wish: Wish) -> Answer:
+        """At most `wish.k` passages and entities, best first.
 
-        Raises CollectionNotFound; PeerUnavailable and the embedding endpoint's errors when vector can't search.
+        Raises CollectionNotFound; PeerUnavailable and the embedding endpoint's errors when vector can't answer.
         """
-        question = Question(text)
-        # Both run while vector searches.
-        names = asyncio.ensure_future(gather.names_in(self._store, scope, question))
-        asked = asyncio.ensure_future(self._ask(scope, text))
-        try:
-            found = await gather.find(self._passages, scope, text, max(_CANDIDATES, 2 * k))
-            try:
-                async with asyncio.timeout(self._budget()):
-                    return await self._linked(scope, question, k, found, await names, await asked)
-            except (TimeoutError, DeadlineExceeded):
-                return _plain(text, found, k, f"{_PLAIN}: time was short")
-            except (Unavailable, Upstream) as error:
-                return _plain(text, found, k, f"{_PLAIN}: {error.message}")
-        finally:
-            names.cancel()
-            asked.cancel()
-            await asyncio.gather(names, asked, return_exceptions=True)
-
-    def _budget(self) -> float:
-        """Seconds that links may take from now on."""
         left = call.remaining()
-        return self._link_seconds if left is None else max(0.0, min(self._link_seconds, left - _RESERVE))
+        seconds = self._link_seconds if left is None else max(0.0, min(self._link_seconds, left - _RESERVE))
+        deadline = time.monotonic() + seconds
+        groups, plain, degraded = await self._where(scope, seconds * _WAITING)
+        ranked = await asyncio.gather(*(self._rank(group, scope, text, wish, deadline) for group in groups))
+        rankings: list[Ranking] = []
+        for group, one in zip(groups, ranked, strict=True):
+            if one is None:
+                plain += [indexed.info.name for indexed in group]
+                degraded.append(f"{_PLAIN}: time was short")
+            else:
+                rankings.append(one)
+                degraded.append(one.degraded)
+        detail = _detail(rankings)
+        hits = await self._hits(rankings, plain, scope, text, wish) if wish.mode != "entities" else []
+        found = await self._entities(rankings, scope, wish, degraded) if wish.mode != "passages" else []
+        return Answer(hits, found, "; ".join(dict.fromkeys(one for one in degraded if one)), detail)
 
-    async def _ask(self, scope: Scope, text: str) -> tuple[dict[str, str], dict[str, Vector]]:
-        """The model of each collection, and the question's vector by model."""
-        models = await gather.models_of(self._passages, scope)
-        vectors = await gather.embed(self._passages, models.values(), [text])
-        return models, {model: by_text[text] for model, by_text in vectors.items()}
+    async def _where(self, scope: Scope, patience: float) -> tuple[list[list[IndexedCollection]], list[str], list[str]]:
+        """The collections by index, those that are in none, and why, where they should be."""
+        groups: dict[int, list[IndexedCollection]] = {}
+        plain: list[str] = []
+        degraded: list[str] = []
+        for name in scope.collections:
+            indexed = self._indexes.find(scope.tenant, name)
+            if indexed is None and (await self._peer.collection(name)).graph:
+                try:
+                    async with asyncio.timeout(patience):
+                        indexed = await self._indexes.reached(scope.tenant, name)
+                except TimeoutError:
+                    why = self._indexes.missed(scope.tenant, name) or "its passages are still being read"
+                    degraded.append(f"{_PLAIN}, in {name}: {why}")
+            if indexed is None:
+                plain.append(name)
+            else:
+                groups.setdefault(id(indexed.held), []).append(indexed)
+        return list(groups.values()), plain, degraded
 
-    async def _linked(
-        self,
-        scope: Scope,
-        question: Question,
-        k: int,
-        found: Sequence[Found],
-        names: Names,
-        asked: tuple[dict[str, str], dict[str, Vector]],
-    ) -> Answer:
-        models, vectors = asked
-        terms = sorted(question.terms)
-        direct = {(one.point.collection, one.point.id) for one in found}
-        named = await gather.points(self._passages, names.naming.keys() - direct)
-        candidates = gather.candidates_of(found, named, names, models, vectors, terms)
-        anchors = gather.anchors_of(candidates)
-        bridges, mentions = await gather.bridges_from(self._store, scope, anchors, names)
-        standing = {anchor: gather.anchor_texts(candidates[anchor], mentions[anchor], names) for anchor in anchors}
-        texts = sorted({bridge.name for bridge in bridges}.union(*(standing[bridge.anchor] for bridge in bridges)))
-        missing = {bridge.target for bridge in bridges} - candidates.keys()
-        targets, embedded = await asyncio.gather(
-            gather.points(self._passages, missing), gather.embed(self._passages, models.values(), texts)
+    async def _rank(
+        self, group: Sequence[IndexedCollection], scope: Scope, text: str, wish: Wish, deadline: float
+    ) -> Ranking | None:
+        """None: there was no time."""
+        if deadline <= time.monotonic():
+            return None
+        try:
+            return await rank(self._peer, group, scope, text, wish, deadline)
+        except TimeoutError:
+            return None
+
+    async def _hits(
+        self, rankings: Sequence[Ranking], plain: Sequence[str], scope: Scope, text: str, wish: Wish
+    ) -> list[Hit]:
+        """The best of all indexes and searches: their scores are made of the same parts."""
+        best = sorted((one for ranking in rankings for one in ranking.answer.hits), key=lambda one: -one.score)[
+            : wish.k
+        ]
+        ids = steps.wanted(best)
+        read = asyncio.gather(*(self._peer.points(name, part) for name, part in ids.items()))
+        searched = asyncio.gather(
+            *(self._peer.find(name, text, max(_CANDIDATES, wish.k), scope.filter) for name in plain)
         )
-        for key, point in targets.items():
-            candidates[key] = gather.candidate(point, vectors[models[point.collection]], 0.0, 0.0, terms)
-        # The graph follows the collection: what it still links may be gone there.
-        bridges = [bridge for bridge in bridges if bridge.target in candidates]
+        points = steps.by_id([point for found in await read for point in found])
+        linked = [hit for one in best if (hit := steps.hit(text, one, points)) is not None]
+        others = [hit for found in await searched for hit in hybrid.hits(text, found)]
+        return sorted([*linked, *others], key=lambda hit: -hit.score)[: wish.k]
 
-        def rank() -> list[Placed]:
-            likenesses = gather.score_bridges(bridges, candidates, standing, embedded, models, vectors)
-            return Ranking(candidates, likenesses, len(terms)).best(k)
-
-        # Some tens of milliseconds of arithmetic: others are served meanwhile.
-        placed = await asyncio.to_thread(rank)
-        return Answer([_hit(question.text, one, candidates, names, direct) for one in placed], "")
-
-
-def _plain(text: str, found: Sequence[Found], k: int, degraded: str) -> Answer:
-    """The ranking of hybrid search. Its scores are made of ranks, so those of several collections compare."""
-    best = sorted(found, key=lambda one: (-one.score, one.point.collection, one.point.id))[:k]
-    return Answer(
-        [Hit(one.point, one.score, [Step("question", text, ""), _passage(one.point)]) for one in best], degraded
-    )
-
-
-def _hit(text: str, placed: Placed, candidates: Mapping[Key, Candidate], names: Names, direct: set[Key]) -> Hit:
-    point = candidates[placed.key].point
-    path = [Step("question", text, "")]
-    bridge: Bridge | None = placed.bridge
-    if bridge is not None:
-        path += [_passage(candidates[bridge.anchor].point), Step("name", bridge.text, bridge.name)]
-    elif placed.key not in direct:
-        _, key, writing = names.naming[placed.key].by
-        path.append(Step("name", writing, key))
-    return Hit(point, placed.score, [*path, _passage(point)])
+    async def _entities(
+        self, rankings: Sequence[Ranking], scope: Scope, wish: Wish, degraded: list[str]
+    ) -> list[FoundEntity]:
+        shares: dict[str, float] = {}
+        named: set[str] = set()
+        for one in rankings:
+            named.update(one.answer.phrases)
+            for key, share in one.answer.entities:
+                shares[key] = max(share, shares.get(key, 0.0))
+        try:
+            async with asyncio.timeout(self._link_seconds):
+                return await entities(self._store, scope, shares, named, wish.k)
+        except (TimeoutError, DeadlineExceeded, Unavailable):
+            degraded.append("entities are left out: the graph store does not answer")
+            return []
 
 
-def _passage(point: Point) -> Step:
-    """A passage by the title of its document; without one, by how it begins."""
-    words = " ".join((point.title or point.text).split())
-    return Step("passage", words if len(words) <= _TITLE else words[: _TITLE - 1] + "…", point.id)
+def _detail(rankings: Sequence[Ranking]) -> Detail:
+    detail = Detail()
+    for one in rankings:
+        detail.passages += one.passages
+        detail.paths += one.answer.paths
+        detail.phrases += [phrase for phrase in one.answer.phrases if phrase not in detail.phrases]
+        for stage, spent in one.answer.milliseconds.items():
+            detail.milliseconds[stage] = detail.milliseconds.get(stage, 0.0) + spent
+    return detail

@@ -5,11 +5,12 @@ from typing import Final
 
 from pergola.vector.v1 import change_pb2 as pb
 from pergola.vector.v1 import change_pb2_grpc
+from services.runtime import paging
 from services.runtime.call import current
 from services.runtime.errors import ErrorFields
 from services.runtime.policy import Policy, Role
 from services.vector.feed import Batch, Feed, Reset
-from services.vector.handlers import messages, paging
+from services.vector.handlers import messages
 from services.vector.handlers.messages import Context
 from services.vector.model import Change, Cursor
 
@@ -34,7 +35,10 @@ class ChangeHandlers(change_pb2_grpc.ChangeServiceServicer):
         self, request: pb.WatchChangesRequest, _context: Context
     ) -> AsyncIterator[pb.WatchChangesResponse]:
         after = Cursor(request.after.incarnation, request.after.seq) if request.HasField("after") else None
-        async for event in self._feed.watch(current().tenant, request.collection, request.consumer, after):
+        events = self._feed.watch(
+            current().tenant, request.collection, request.consumer, after, with_vector=request.with_vector
+        )
+        async for event in events:
             match event:
                 case Batch():
                     changes = pb.Changes(items=[_change(one) for one in event.changes], cursor=_cursor(event.cursor))

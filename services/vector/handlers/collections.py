@@ -59,23 +59,17 @@ class CollectionHandlers(collection_pb2_grpc.CollectionServiceServicer):
     async def UpdateCollection(
         self, request: pb.UpdateCollectionRequest, _context: Context
     ) -> pb.UpdateCollectionResponse:
-        mask, lexical = set(request.update_mask.paths), request.collection.lexical
-        whole = "lexical" in mask
-        language, k1, b = (
-            # Named itself, a value that is not given is the default; named with all of them, it stays.
-            getattr(lexical, name) if f"lexical.{name}" in mask or (whole and given) else None
-            for name, given in (
-                ("language", lexical.language),
-                ("k1", lexical.HasField("k1")),
-                ("b", lexical.HasField("b")),
-            )
-        )
-        if "lexical.k1" in mask and not lexical.HasField("k1"):
-            k1 = K1
-        if "lexical.b" in mask and not lexical.HasField("b"):
-            b = B
+        mask, given = set(request.update_mask.paths), request.collection.lexical
+        if "lexical" in mask:
+            mask |= {f"lexical.{one.name}" for one, _ in given.ListFields()}
+        # A value that is named and not given is the default.
+        k1, b = (given.k1 if given.HasField("k1") else K1), (given.b if given.HasField("b") else B)
         changed, counts = await self._collections.update(
-            current().tenant, request.collection.name, language=language, k1=k1, b=b
+            current().tenant,
+            request.collection.name,
+            language=given.language if "lexical.language" in mask else None,
+            k1=k1 if "lexical.k1" in mask else None,
+            b=b if "lexical.b" in mask else None,
         )
         return pb.UpdateCollectionResponse(collection=messages.collection(changed, counts))
 

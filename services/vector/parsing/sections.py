@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from services.vector.text import markdown, sentences
+from services.runtime import sentences
+from services.vector.text import markdown
 
 if TYPE_CHECKING:
     from services.providers.embedding.model import Span

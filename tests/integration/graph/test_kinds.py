@@ -1,5 +1,7 @@
 """Where the store takes names as values, types of entities are labels and types of relations are types as well."""
 
+from typing import cast
+
 from services.graph.model import NewEntity, NewRelation, RelationKey
 from services.graph.store import GraphStore
 from services.graph.stores.bolt import Transaction
@@ -11,7 +13,7 @@ GRAPH_STORES = ("neo4j",)
 async def labels(store: GraphStore, tenant: str) -> dict[str, list[str]]:
     """Of each entity."""
     rows = await _rows(store, tenant, "MATCH (e:Entity) RETURN e.key AS one, labels(e) AS all ORDER BY one")
-    return {str(row[0]): sorted(row[1]) for row in rows}
+    return {str(row[0]): sorted(cast(list[str], row[1])) for row in rows}
 
 
 async def types(store: GraphStore, tenant: str) -> list[list[object]]:
@@ -19,7 +21,8 @@ async def types(store: GraphStore, tenant: str) -> list[list[object]]:
     return await _rows(
         store,
         tenant,
-        "MATCH (a:Entity)-[x]->(b:Entity) RETURN type(x) AS t, a.key AS a, b.key AS b, x.weight AS w ORDER BY t, a, b, w",
+        "MATCH (a:Entity)-[x]->(b:Entity) "
+        "RETURN type(x) AS t, a.key AS a, b.key AS b, x.weight AS w ORDER BY t, a, b, w",
     )
 
 

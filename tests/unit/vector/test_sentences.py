@@ -1,6 +1,6 @@
 import pytest
 
-from services.vector.text import sentences
+from services.runtime import sentences
 
 
 @pytest.mark.parametrize(

@@ -14,13 +14,26 @@ COMMON_LEAST: Final = 10
 """A phrase that more passages mention than this share of all, and than this many, leads nowhere: it is who speaks, or
 what everybody says."""
 
-_KNOWN, _BRIDGES = 1, 2
+_KNOWN, _LEADS = 1, 2
+
+
+def several(counts: Ints, total: int) -> Bools:
+    """Whether a phrase that so many of `total` passages mention may lead from one of them to another."""
+    return np.asarray((counts >= grams.FEWEST) & (counts <= max(COMMON_LEAST, COMMON_SHARE * total)))
+
+
+def rarity(counts: Ints, total: int) -> Floats:
+    """g: 1 for a phrase of one passage, falling to almost 0 for one of all."""
+    total = max(total, 1)
+    return np.asarray(np.log1p(total / np.maximum(counts, 1)) / np.log1p(total), np.float32)
 
 
 class Bridging:
     """The rules, evaluated for the phrases that are asked for and remembered until the next change.
 
-    They depend on counts of the whole corpus, so that any change may change any of them.
+    They depend on counts of the whole corpus, so that any change may change any of them. What a phrase is (a name, or
+    words that happen to be shared) is judged over everything the index holds; whether it is rare enough to lead
+    anywhere, over the passages that a question is asked of.
     """
 
     def __init__(self, phrases: Phrases, lexicon: Lexicon) -> None:
@@ -44,9 +57,9 @@ class Bridging:
         """Whether each is a phrase at all: marked as a name somewhere, or shared as names are."""
         return (self._evaluated(phrases) & _KNOWN) > 0
 
-    def bridges(self, phrases: Ints) -> Bools:
-        """Whether each leads from one of its passages to another."""
-        return (self._evaluated(phrases) & _BRIDGES) > 0
+    def leads(self, phrases: Ints) -> Bools:
+        """Whether each leads from one passage to another, among passages of which it is in several but not in many."""
+        return (self._evaluated(phrases) & _LEADS) > 0
 
     def name_like(self, phrases: Ints) -> Bools:
         """Whether each is written as names are: a title, without case, or more often with a capital than without."""
@@ -59,12 +72,6 @@ class Bridging:
         found = np.zeros(len(phrases), np.bool_)
         np.logical_or.at(found, owners, ~self._lexicon.mostly_small(words))
         return found
-
-    def rarity(self, phrases: Ints) -> Floats:
-        """g: 1 for a phrase of one passage, falling to almost 0 for one of all."""
-        total = max(self._total, 1)
-        counts = np.maximum(self._phrases.passages(phrases), 1)
-        return np.asarray(np.log1p(total / counts) / np.log1p(total), np.float32)
 
     def _evaluated(self, phrases: Ints) -> Ints:
         for growing in (self._seen, self._flags):
@@ -84,10 +91,9 @@ class Bridging:
         held = np.flatnonzero(shared & (swallowers >= 0))
         alone = np.ones(len(phrases), np.bool_)
         alone[held] = ~self._shared(swallowers[held])
-        several = (counts >= grams.FEWEST) & (counts <= max(COMMON_LEAST, COMMON_SHARE * self._total))
-        bridges = known & several & ~self._phrases.number.rows[phrases]
-        bridges &= np.where(written, self.name_like(phrases), alone)
-        return np.where(known, _KNOWN, 0).astype(np.int64) | np.where(bridges, _BRIDGES, 0).astype(np.int64)
+        leads = known & (counts >= grams.FEWEST) & ~self._phrases.number.rows[phrases]
+        leads &= np.where(written, self.name_like(phrases), alone)
+        return np.where(known, _KNOWN, 0).astype(np.int64) | np.where(leads, _LEADS, 0).astype(np.int64)
 
     def _shared(self, phrases: Ints) -> Bools:
         """Whether phrases that nobody marks as names are shared as names are."""

@@ -10,6 +10,7 @@ from services.graph.passages.index.bridging import Bridging
 from services.graph.passages.index.halves import Halves, gather, products, to_halves
 from services.graph.passages.index.lexicon import Lexicon
 from services.graph.passages.index.phrases import Phrases
+from services.graph.passages.index.selection import Selection
 from services.graph.passages.index.vectors import Blocks, Rows, SharedRows
 from services.graph.passages.passage import Passage, Span, Vectors
 
@@ -38,8 +39,10 @@ class PassageIndex:
         self._free: list[int] = []
         self._gone: list[int] = []
         self._alive = Growing(np.bool_)
+        self._collections: dict[str, int] = {}
+        self._collection = Growing(np.uint16)
+        self._selections: dict[frozenset[str] | None, Selection] = {}
         self._lengths = Growing(np.uint32)
-        self._total_length = 0
         self._passages = Growing(np.float16, dimension)
         self._sentences = Blocks(dimension)
         self._titles = SharedRows(dimension)
@@ -54,7 +57,15 @@ class PassageIndex:
     @property
     def nbytes(self) -> int:
         """Bytes of state, the ids estimated."""
-        arrays = (self._alive, self._lengths, self._passages, self._sentences, self._titles, self._bridges)
+        arrays = (
+            self._alive,
+            self._collection,
+            self._lengths,
+            self._passages,
+            self._sentences,
+            self._titles,
+            self._bridges,
+        )
         parts = (*arrays, self.lexicon, self.phrases, self.bridging)
         return sum(part.nbytes for part in parts) + 220 * len(self._ids)
 
@@ -69,6 +80,7 @@ class PassageIndex:
         self.delete(passage.id)
         slot = self._slot()
         self._ids[slot] = passage.id
+        self._collection.rows[slot] = self._collections.setdefault(passage.collection, len(self._collections))
         self._slots[passage.id] = slot
         self._passages.rows[slot] = to_halves(passage.vector)[0]
         self._sentences.put(slot, passage.sentence_vectors, passage.sentences)
@@ -76,7 +88,6 @@ class PassageIndex:
             self._titles.share(slot, passage.title, to_halves(passage.title_vector)[0])
         length = self.lexicon.add(slot, passage.terms, passage.casing)
         self._lengths.rows[slot] = length
-        self._total_length += length
         self._alive.rows[slot] = True
         self.phrases.add(slot, passage.mentions, passage.grams, self.alive)
         self._changed()
@@ -88,7 +99,6 @@ class PassageIndex:
             return False
         self._alive.rows[slot] = False
         self._ids[slot] = ""
-        self._total_length -= int(self._lengths.rows[slot])
         self.phrases.remove(slot)
         self.lexicon.remove(slot)
         self._sentences.drop(slot)
@@ -97,12 +107,18 @@ class PassageIndex:
         self._changed()
         return True
 
+    def drop(self, collection: str) -> None:
+        """Removes all passages of a collection."""
+        held = self.alive & (self._collection.rows == self._collections.get(collection, -1))
+        for slot in np.flatnonzero(held).tolist():
+            self.delete(self._ids[slot])
+
     def wanted(self, limit: int) -> list[str]:
         """Phrases that lead somewhere and have no vector yet, at most `limit`."""
         self.phrases.settle(self.alive)
         numbers = self.phrases.shared()
         numbers = numbers[self._bridges.places(numbers) < 0]
-        numbers = numbers[self.bridging.bridges(numbers)]
+        numbers = numbers[self.bridging.leads(numbers)]
         return [self.phrases.text(number) for number in numbers[:limit].tolist()]
 
     def learn(self, phrases: Sequence[str], vectors: Vectors) -> None:
@@ -141,11 +157,19 @@ class PassageIndex:
     def slot(self, id: str) -> int | None:
         return self._slots.get(id)
 
-    @property
-    def lengths(self) -> Floats:
-        """Terms of each passage, over the mean of all."""
-        mean = self._total_length / max(len(self), 1)
-        return self._lengths.rows.astype(np.float32) / np.float32(mean or 1)
+    def selection(self, collections: frozenset[str] | None) -> Selection:
+        """The passages of some collections; None: all. Valid until the next change."""
+        found = self._selections.get(collections)
+        if found is None:
+            if collections is None:
+                mask, whole = self.alive, True
+            else:
+                numbers = [self._collections[one] for one in collections if one in self._collections]
+                mask = self.alive & np.isin(self._collection.rows, numbers)
+                whole = int(mask.sum()) == len(self)
+            lengths = self._lengths.rows
+            found = self._selections[collections] = Selection(self.phrases, self.lexicon, mask, lengths, whole=whole)
+        return found
 
     @property
     def vectors(self) -> Halves:
@@ -193,6 +217,7 @@ class PassageIndex:
     # Inside
 
     def _changed(self) -> None:
+        self._selections.clear()
         self.bridging.changed(len(self))
         if self.phrases.untidy or self.lexicon.untidy:
             self.compact()
@@ -202,7 +227,7 @@ class PassageIndex:
             return self._free.pop()
         slot = len(self._ids)
         self._ids.append("")
-        for growing in (self._alive, self._lengths, self._passages):
+        for growing in (self._alive, self._collection, self._lengths, self._passages):
             growing.extend_to(slot + 1)
         return slot
 

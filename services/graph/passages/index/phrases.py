@@ -16,7 +16,8 @@ from services.graph.passages.index.links import Links
 
 NESTED: Final = 1
 SHARED: Final = 2
-"""Kinds of mentions: a part of a longer name; known by being shared alone."""
+GIVEN: Final = 4
+"""Kinds of mentions: a part of a longer name; known by being shared alone; said by somebody."""
 _PERCENT: Final = 100
 
 
@@ -82,7 +83,7 @@ class Phrases:
         return self._written.rows[phrases].astype(np.int64)
 
     def titles(self, phrases: Ints) -> Ints:
-        """How many of them it names."""
+        """How many of them it names, or was said to stand in."""
         return self._titles.rows[phrases].astype(np.int64)
 
     def swallowers(self, phrases: Ints) -> Ints:
@@ -119,7 +120,9 @@ class Phrases:
         kept = [mention for mention in mentions if mention.weight > 0 or not is_number(mention.key)]
         numbers = self._intern([mention.key for mention in kept], slot, alive)
         weights = [round(mention.weight * _PERCENT) for mention in kept]
-        self._attach([slot] * len(kept), numbers, weights, [NESTED if mention.nested else 0 for mention in kept])
+        self._attach(
+            [slot] * len(kept), numbers, weights, [NESTED * mention.nested + GIVEN * mention.given for mention in kept]
+        )
         written = {mention.key for mention in kept}
         self._share(slot, [text for text in candidates if text not in written], alive)
 
@@ -230,7 +233,7 @@ class Phrases:
         kinds, weights = self._links.column("kind")[links], self._links.column("weight")[links]
         np.add.at(self._passages.rows, phrases, step)
         np.add.at(self._written.rows, phrases[(kinds & SHARED) == 0], step)
-        np.add.at(self._titles.rows, phrases[weights > 0], step)
+        np.add.at(self._titles.rows, phrases[(weights > 0) | ((kinds & GIVEN) > 0)], step)
         self._changed.update(phrases.tolist())
 
 

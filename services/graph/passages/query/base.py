@@ -8,6 +8,7 @@ from services.graph.passages.index.arrays import Bools, Floats, Ints
 from services.graph.passages.index.index import PassageIndex
 from services.graph.passages.query import constants
 from services.graph.passages.query.question import Question
+from services.graph.passages.query.scope import Scope
 from services.graph.passages.query.ties import best_first
 
 
@@ -31,12 +32,12 @@ class Base:
     """Whether a phrase of the question names the passage."""
 
 
-def score(index: PassageIndex, question: Question, within: Bools | None, k: int) -> Base:
-    """`within`: the slots that may be found; None: all. `k`: how many are asked for."""
-    may = index.alive if within is None else index.alive & within
+def score(scope: Scope, question: Question, k: int) -> Base:
+    """`k`: how many are asked for."""
+    index, may = scope.index, scope.found
     passage = index.first_pass(question.vector)
-    cover, lexical = _lexical(index, question)
-    named, naming = _named(index, question)
+    cover, lexical = _lexical(scope, question)
+    named, naming = _named(scope, question)
     plain = constants.LEXICAL * lexical + named
     score = np.where(may, passage + plain, -np.inf).astype(np.float32)
     semantic = passage.copy()
@@ -84,13 +85,13 @@ def best_by_owner(values: Floats, owners: Ints, default: Floats) -> Floats:
     return best
 
 
-def _lexical(index: PassageIndex, question: Question) -> tuple[Floats, Floats]:
+def _lexical(scope: Scope, question: Question) -> tuple[Floats, Floats]:
     """BM25 over different terms, with each term's part."""
-    cover = np.zeros((len(question.terms), len(index.alive)), np.float32)
-    lexical = np.zeros(len(index.alive), np.float32)
+    cover = np.zeros((len(question.terms), len(scope.found)), np.float32)
+    lexical = np.zeros(len(scope.found), np.float32)
     if len(question.terms):
-        slots, owners, counts = index.lexicon.postings(question.terms, index.alive)
-        lengths = index.lengths[slots]
+        slots, owners, counts = scope.index.lexicon.postings(question.terms, scope.found)
+        lengths = scope.searched.lengths(slots)
         norm = constants.K1 * (1 - constants.B + constants.B * lengths)
         saturated = counts * (constants.K1 + 1) / (counts + norm)
         share = (question.idf / question.weight)[owners]
@@ -99,10 +100,10 @@ def _lexical(index: PassageIndex, question: Question) -> tuple[Floats, Floats]:
     return cover, lexical
 
 
-def _named(index: PassageIndex, question: Question) -> tuple[Floats, Bools]:
-    named = np.zeros(len(index.alive), np.float32)
-    mentions = index.phrases.of_phrases(question.phrases, index.alive)
+def _named(scope: Scope, question: Question) -> tuple[Floats, Bools]:
+    named = np.zeros(len(scope.found), np.float32)
+    mentions = scope.index.phrases.of_phrases(question.phrases, scope.linked)
     mentions = mentions.where(mentions.weight > 0)
-    value = constants.NAMED * mentions.weight * index.bridging.rarity(mentions.phrase)
+    value = constants.NAMED * mentions.weight * scope.rarity(mentions.phrase)
     np.add.at(named, mentions.slot, value)
     return named, named > 0

@@ -16,6 +16,7 @@ from services.graph.passages.index.phrases import Edges
 from services.graph.passages.query import constants
 from services.graph.passages.query.base import Base, best_by_owner, best_of
 from services.graph.passages.query.question import Question
+from services.graph.passages.query.scope import Scope
 from services.graph.passages.query.ties import best_first
 from services.graph.passages.query.walk import Walked
 
@@ -57,16 +58,18 @@ class _Pairs:
     """How far the phrase names the target."""
 
 
-def find(index: PassageIndex, question: Question, base: Base, walked: Walked) -> Paths:
+def find(scope: Scope, question: Question, base: Base, walked: Walked) -> Paths:
     """The best paths that begin at the best passages, best first."""
+    index = scope.index
     anchors = base.best[: constants.ANCHORS]
     leaving = index.phrases.of_passages(anchors)
-    leaving = leaving.where(index.bridging.bridges(leaving.phrase))
+    leaving = leaving.where(scope.linked[leaving.slot])
+    leaving = leaving.where(scope.bridges(leaving.phrase))
     standing = _standing(index, question, anchors, leaving)
     leaving = leaving.where(~np.isin(leaving.phrase, question.within))
     phrases, places = unique(leaving.phrase)
-    pairs = _pairs(leaving, places, _arriving(index, phrases, base), anchors)
-    return _scored(index, question, base, walked, anchors, standing, phrases, pairs)
+    pairs = _pairs(leaving, places, _arriving(scope, phrases, base), anchors)
+    return _scored(scope, question, base, walked, anchors, standing, phrases, pairs)
 
 
 def _standing(index: PassageIndex, question: Question, anchors: Ints, mentions: Edges) -> Floats:
@@ -82,9 +85,9 @@ def _standing(index: PassageIndex, question: Question, anchors: Ints, mentions: 
     return np.where(counts[:, None] > 0, sums / np.maximum(counts, 1)[:, None], whole).astype(np.float32)
 
 
-def _arriving(index: PassageIndex, phrases: Ints, base: Base) -> Edges:
+def _arriving(scope: Scope, phrases: Ints, base: Base) -> Edges:
     """Who mentions each phrase, the likeliest only where it is many; by phrase."""
-    arriving = index.phrases.of_phrases(phrases, base.score > -np.inf)
+    arriving = scope.index.phrases.of_phrases(phrases, scope.linked)
     order = np.argsort(arriving.owner, kind="stable")
     likely = base.semantic[arriving.slot]
     counts = np.bincount(arriving.owner, minlength=len(phrases))
@@ -118,7 +121,7 @@ def _pairs(leaving: Edges, places: Ints, arriving: Edges, anchors: Ints) -> _Pai
 
 
 def _scored(
-    index: PassageIndex,
+    scope: Scope,
     question: Question,
     base: Base,
     walked: Walked,
@@ -127,6 +130,7 @@ def _scored(
     phrases: Ints,
     pairs: _Pairs,
 ) -> Paths:
+    index = scope.index
     bridges, bridged = index.phrase_vectors(phrases)
     v0 = question.vector
     put, out = np.float32(constants.BRIDGE_IN), np.float32(constants.ANCHOR_OUT)
@@ -146,7 +150,7 @@ def _scored(
     covered = covers(base, anchors[pairs.anchor], pairs.target)
     rest = (
         base.score[anchors[pairs.anchor]]
-        + constants.RARE * index.bridging.rarity(phrases)[pairs.phrase]
+        + constants.RARE * scope.rarity(phrases)[pairs.phrase]
         - constants.NESTED * pairs.nested
         + constants.TARGET_NAMED * pairs.weight
         + constants.COVERED * covered

@@ -12,8 +12,8 @@ from services.graph.extraction.terms import terms
 from services.graph.extraction.text import Token, fold, tokens
 from services.graph.extraction.words import STOP_WORDS
 from services.graph.passages.index.arrays import Floats, Ints
-from services.graph.passages.index.index import PassageIndex
 from services.graph.passages.passage import Vector
+from services.graph.passages.query.scope import Scope
 
 _MOST_WORDS: Final = 12
 _MOST_TOKENS: Final = 512
@@ -39,16 +39,16 @@ class Question:
     """Every known phrase in it: what leads nowhere, because the question says it already."""
 
 
-def understand(index: PassageIndex, text: str, vector: Vector) -> Question:
+def understand(scope: Scope, text: str, vector: Vector) -> Question:
     """Looks a question's words up. `vector`: of the question, of any length but 0."""
     words = sorted(set(terms(text)))
-    numbers = index.lexicon.find(words)
-    total = len(index)
+    numbers = scope.index.lexicon.find(words)
+    total = scope.searched.total
     counts = np.zeros(len(words), np.int64)
-    counts[numbers >= 0] = index.lexicon.passages(numbers[numbers >= 0])
+    counts[numbers >= 0] = scope.searched.with_term(numbers[numbers >= 0])
     idf = np.log1p((total - counts + 0.5) / (counts + 0.5)).astype(np.float32)
     known = counts > 0
-    longest, within = _phrases(index, text)
+    longest, within = _phrases(scope, text)
     length = float(np.linalg.norm(vector))
     return Question(
         text,
@@ -61,13 +61,13 @@ def understand(index: PassageIndex, text: str, vector: Vector) -> Question:
     )
 
 
-def _phrases(index: PassageIndex, text: str) -> tuple[Ints, Ints]:
+def _phrases(scope: Scope, text: str) -> tuple[Ints, Ints]:
     words = list(tokens(text))[:_MOST_TOKENS]
     spans = sorted(_spans(words), key=lambda span: (span[0] - span[1], span[0], -len(span[2]), span[2]))
-    numbers = index.phrases.find([key for _, _, key, _ in spans])
+    numbers = scope.index.phrases.find([key for _, _, key, _ in spans])
     there = np.flatnonzero(numbers >= 0)
-    there = there[index.bridging.known(numbers[there])]
-    capital = index.bridging.capital(numbers[there])
+    there = there[scope.known(numbers[there])]
+    capital = scope.index.bridging.capital(numbers[there])
     taken: set[int] = set()
     longest: list[int] = []
     for place, named in zip(there.tolist(), capital.tolist(), strict=True):

@@ -1,17 +1,18 @@
 """The query: base scores, a walk, paths, a set; each with its time, and within a budget."""
 
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from services.graph.passages.index.arrays import Bools, Ints
+from services.graph.passages.index.arrays import Ints
 from services.graph.passages.index.index import PassageIndex
 from services.graph.passages.passage import Span, Vector
 from services.graph.passages.query import base, choice, constants, paths, walk
 from services.graph.passages.query.question import Question, understand
+from services.graph.passages.query.scope import Scope
 from services.graph.passages.query.ties import best_first
 
 NO_TIME: Final = "time was short; passages are ranked by the question alone, without links"
@@ -57,7 +58,8 @@ class Answer:
     phrases: tuple[str, ...]
     """The question's phrases."""
     entities: tuple[tuple[str, float], ...]
-    """Phrases the question leads to, its own included, best first, each with its share of the best; at most k."""
+    """Phrases the question leads to, its own included, best first, each with its share of the best; no more than were
+    asked for."""
     paths: int
     """How many were weighed."""
     milliseconds: Mapping[str, float] = field(default_factory=dict)
@@ -82,66 +84,67 @@ class _Clock:
 
 
 def retrieve(
-    index: PassageIndex,
+    scope: Scope,
     text: str,
     vector: Vector,
     k: int,
     *,
-    only: Collection[str] | None = None,
+    hops: int = 2,
+    entities: int = 0,
     deadline: float | None = None,
     now: Callable[[], float] = time.monotonic,
 ) -> Answer:
     """At most `k` passages, best first.
 
-    `vector`: of the question. `only`: ids of the passages that may be found and walked through; None: all. `deadline`:
-    on the clock `now`, in seconds; once it has passed, no further stage begins, and the answer is the base ranking.
+    `vector`: of the question. `hops`: how many phrases may lie between a passage that the question finds by itself and
+    one that is found; 0: none, the base ranking. `entities`: how many phrases to tell, at most. `deadline`: on the
+    clock `now`, in seconds; once it has passed, no further stage begins, and the answer is the base ranking.
     """
     clock = _Clock(deadline, now)
-    question = understand(index, text, vector)
+    index = scope.index
+    question = understand(scope, text, vector)
     clock.stage("question")
-    scored = base.score(index, question, None if only is None else _mask(index, only), k)
+    scored = base.score(scope, question, k)
     if not clock.stage("base"):
-        return _plain(index, question, scored, k, clock)
-    walked = walk.walk(index, question, scored)
+        return _plain(scope, question, scored, k, clock, NO_TIME)
+    if not hops:
+        return _plain(scope, question, scored, k, clock, "")
+    walked = walk.walk(scope, question, scored, hops)
     if not clock.stage("walk"):
-        return _plain(index, question, scored, k, clock)
-    found = paths.find(index, question, scored, walked)
+        return _plain(scope, question, scored, k, clock, NO_TIME)
+    found = paths.find(scope, question, scored, walked)
     if not clock.stage("paths"):
-        return _plain(index, question, scored, k, clock)
+        return _plain(scope, question, scored, k, clock, NO_TIME)
     placed = choice.choose(index, scored, found, walked, k)
     clock.stage("choice")
-    hits = _hits(index, question, scored, found, walked, placed)
+    hits = _hits(scope, question, scored, found, walked, placed)
     clock.stage("evidence")
-    entities = _entities(index, walked, k)
-    return Answer(hits, "", _texts(index, question.phrases), entities, len(found.score), clock.stages)
+    led = _entities(index, walked, entities)
+    return Answer(hits, "", _texts(index, question.phrases), led, len(found.score), clock.stages)
 
 
-def _mask(index: PassageIndex, only: Collection[str]) -> Bools:
-    mask = np.zeros(len(index.alive), np.bool_)
-    mask[[slot for id in only if (slot := index.slot(id)) is not None]] = True
-    return mask
-
-
-def _plain(index: PassageIndex, question: Question, scored: base.Base, k: int, clock: _Clock) -> Answer:
+def _plain(scope: Scope, question: Question, scored: base.Base, k: int, clock: _Clock, degraded: str) -> Answer:
     placed = [choice.Placed(int(slot), -1, "question") for slot in scored.best[:k]]
-    hits = _hits(index, question, scored, None, walk.nobody(), placed)
+    hits = _hits(scope, question, scored, None, walk.nobody(), placed)
     clock.stage("evidence")
-    return Answer(hits, NO_TIME, _texts(index, question.phrases), (), 0, clock.stages)
+    said = _shares(scope, question.phrases)
+    return Answer(hits, degraded, _texts(scope.index, question.phrases), said, 0, clock.stages)
 
 
 def _hits(
-    index: PassageIndex,
+    scope: Scope,
     question: Question,
     scored: base.Base,
     found: paths.Paths | None,
     walked: walk.Walked,
     placed: list[choice.Placed],
 ) -> list[Hit]:
+    index = scope.index
     slots = np.array([one.slot for one in placed], np.int64)
     bridged = [(found, one.path) if found is not None and one.path >= 0 else None for one in placed]
     anchors = np.array([int(one[0].anchor[one[1]]) for one in bridged if one is not None], np.int64)
     spans = _best_sentences(index, question, np.unique(np.concatenate([slots, anchors])))
-    names = _names(index, question, slots)
+    names = _names(scope, question, slots)
     shares = walked.of(slots)
     lowest = np.inf
     hits: list[Hit] = []
@@ -179,8 +182,10 @@ def _best_sentences(index: PassageIndex, question: Question, slots: Ints) -> dic
     return {slot: index.span(row) for slot, (_, row) in best.items()}
 
 
-def _names(index: PassageIndex, question: Question, slots: Ints) -> dict[int, tuple[str, ...]]:
+def _names(scope: Scope, question: Question, slots: Ints) -> dict[int, tuple[str, ...]]:
+    index = scope.index
     mentions = index.phrases.of_passages(slots)
+    mentions = mentions.where(scope.linked[mentions.slot])
     mentions = mentions.where((mentions.weight > 0) & np.isin(mentions.phrase, question.phrases))
     names: dict[int, tuple[str, ...]] = {}
     for slot, phrase in sorted(zip(mentions.slot.tolist(), mentions.phrase.tolist(), strict=True)):
@@ -189,11 +194,21 @@ def _names(index: PassageIndex, question: Question, slots: Ints) -> dict[int, tu
 
 
 def _entities(index: PassageIndex, walked: walk.Walked, k: int) -> tuple[tuple[str, float], ...]:
+    if not k:
+        return ()
     best = base.best_of(walked.phrase_share, k)
     texts = [index.phrases.text(phrase) for phrase in walked.phrases[best].tolist()]
     shares = walked.phrase_share[best]
     order = best_first(shares, lambda place: texts[place])[:k]
     return tuple((texts[place], float(shares[place])) for place in order.tolist())
+
+
+def _shares(scope: Scope, phrases: Ints) -> tuple[tuple[str, float], ...]:
+    """Phrases by how rare they are: what is known of entities where nobody walked."""
+    rare = scope.rarity(phrases)
+    texts = [scope.index.phrases.text(phrase) for phrase in phrases.tolist()]
+    order = best_first(rare, lambda place: texts[place])
+    return tuple((texts[place], float(rare[place] / rare.max())) for place in order.tolist())
 
 
 def _texts(index: PassageIndex, phrases: Ints) -> tuple[str, ...]:

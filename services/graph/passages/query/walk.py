@@ -6,14 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from services.graph.passages.index.arrays import Floats, Ints, unique
-from services.graph.passages.index.index import PassageIndex
 from services.graph.passages.index.phrases import Edges
 from services.graph.passages.query import constants
 from services.graph.passages.query.base import Base
 from services.graph.passages.query.question import Question
-
-_ROUNDS = 2
-"""Steps to the neighbours of neighbours, after which nearly all of the walkers have been seen."""
+from services.graph.passages.query.scope import Scope
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +38,9 @@ def nobody() -> Walked:
     return Walked(np.empty(0, np.int64), np.empty(0, np.float32), np.empty(0, np.int64), np.empty(0, np.float32))
 
 
-def walk(index: PassageIndex, question: Question, base: Base) -> Walked:
-    """Half of the walkers begin at the best passages, half at the question's phrases."""
+def walk(scope: Scope, question: Question, base: Base, hops: int) -> Walked:
+    """Half of the walkers begin at the best passages, half at the question's phrases. They stay within `hops` phrases
+    of where they began; after two nearly all of them have been seen."""
     seeds = base.best[: constants.SEEDS]
     seeds = seeds[base.score[seeds] > 0]
     phrases = question.phrases
@@ -52,35 +50,35 @@ def walk(index: PassageIndex, question: Question, base: Base) -> Walked:
     start = (scores / scores.max(initial=0)) ** 2
     half = 0.5 if len(phrases) else 1.0
     start *= half / (start.sum() or 1)
-    rarity = index.bridging.rarity(phrases).astype(np.float64)
+    rarity = scope.rarity(phrases).astype(np.float64)
     said = 0.5 * rarity / (rarity.sum() or 1)
-    return _iterate(index, base, seeds, start, phrases, said)
+    return _iterate(scope, hops, seeds, start, phrases, said)
 
 
 Mass = NDArray[np.float64]
 
 
-def _iterate(index: PassageIndex, base: Base, seeds: Ints, start: Mass, phrases: Ints, said: Mass) -> Walked:
+def _iterate(scope: Scope, hops: int, seeds: Ints, start: Mass, phrases: Ints, said: Mass) -> Walked:
     slots, mass = seeds, start
-    for _ in range(_ROUNDS):
-        out = _leaving(index, slots)
+    for _ in range(hops):
+        out = _leaving(scope, slots)
         ends, places = unique(np.concatenate([out.edges.phrase, phrases]))
         flow = constants.DAMPING * mass[out.edges.owner] * out.share
         at = np.bincount(places, np.concatenate([flow, said]), minlength=len(ends))
-        enough = (at > constants.FAINT) & (at > constants.THIN * index.phrases.passages(ends))
+        enough = (at > constants.FAINT) & (at > constants.THIN * scope.mentions(ends))
         ends, at = ends[enough], at[enough]
-        back = _returning(index, ends, base)
+        back = _returning(scope, ends)
         flow = constants.DAMPING * at[back.edges.owner] * back.share
         # As long as all slots: quicker than sorting those there are.
-        arrived = np.bincount(back.edges.slot, flow, minlength=len(base.score)).astype(np.float64)
+        arrived = np.bincount(back.edges.slot, flow, minlength=len(scope.found)).astype(np.float64)
         arrived[seeds] += start
         slots = np.flatnonzero(arrived)
         mass = arrived[slots]
-    return _settled(index, slots, mass, ends, back, (seeds, start), (phrases, said))
+    return _settled(scope, slots, mass, ends, back, (seeds, start), (phrases, said))
 
 
 def _settled(
-    index: PassageIndex,
+    scope: Scope,
     slots: Ints,
     mass: Mass,
     ends: Ints,
@@ -90,7 +88,7 @@ def _settled(
 ) -> Walked:
     """Goes on inside the part of the graph that was found."""
     active = np.flatnonzero(mass > constants.FAINT)
-    out = _leaving(index, slots[active])
+    out = _leaving(scope, slots[active])
     places = np.minimum(np.searchsorted(ends, out.edges.phrase), max(len(ends) - 1, 0))
     inside = np.flatnonzero(ends[places] == out.edges.phrase) if len(ends) else np.empty(0, np.int64)
     leaving, arriving = active[out.edges.owner[inside]], places[inside]
@@ -123,19 +121,19 @@ class _Out:
     """Of its owner's walkers that take each edge."""
 
 
-def _leaving(index: PassageIndex, slots: Ints) -> _Out:
-    edges = index.phrases.of_passages(slots)
-    edges = edges.where(index.bridging.bridges(edges.phrase))
-    return _shared(index, edges, len(slots))
+def _leaving(scope: Scope, slots: Ints) -> _Out:
+    edges = scope.index.phrases.of_passages(slots)
+    edges = edges.where(scope.linked[edges.slot])
+    edges = edges.where(scope.bridges(edges.phrase))
+    return _shared(scope, edges, len(slots))
 
 
-def _returning(index: PassageIndex, phrases: Ints, base: Base) -> _Out:
-    edges = index.phrases.of_phrases(phrases, base.score > -np.inf)
-    return _shared(index, edges, len(phrases))
+def _returning(scope: Scope, phrases: Ints) -> _Out:
+    return _shared(scope, scope.index.phrases.of_phrases(phrases, scope.linked), len(phrases))
 
 
-def _shared(index: PassageIndex, edges: Edges, owners: int) -> _Out:
-    rarity = index.bridging.rarity(edges.phrase).astype(np.float64)
+def _shared(scope: Scope, edges: Edges, owners: int) -> _Out:
+    rarity = scope.rarity(edges.phrase).astype(np.float64)
     weight = rarity * np.where(edges.nested, 0.5, 1) * (1 + edges.weight)
     total = np.bincount(edges.owner, weight, minlength=owners)
     return _Out(edges, weight / total[edges.owner])

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from services.vector.model import Change, Collection
 from services.vector.stores.database.connections import Session
 from services.vector.stores.points.layout import Layout
-from services.vector.stores.points.writing import COLUMNS, point
+from services.vector.stores.points.writing import COLUMNS, embedding, point
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,17 +36,20 @@ async def head(session: Session, collection: Collection) -> int:
     return seq
 
 
-async def after(session: Session, collection: Collection, seq: int, limit: int, limit_bytes: int) -> Read:
+async def after(
+    session: Session, collection: Collection, seq: int, limit: int, limit_bytes: int, *, with_vector: bool
+) -> Read:
     """Changes behind `seq` in order, at most `limit`, cut where their passages and payloads pass `limit_bytes`.
 
     Changes and points are read in one statement, so they belong to one moment. A change whose point is gone by now is
     told as a deletion; the number of that deletion is still to come, and says the same again.
     """
     t = Layout(collection.id)
+    vector = embedding(t) if with_vector else ""
     rows = await session.fetch(
         f"""
         SELECT h.forgotten, numbered.* FROM {t["head"]} h LEFT JOIN (
-            SELECT c.seq AS change, c.id AS changed, c.deleted, {COLUMNS},
+            SELECT c.seq AS change, c.id AS changed, c.deleted, {COLUMNS}{vector},
                    sum(coalesce(octet_length(p.passage), 0) + coalesce(pg_column_size(p.payload), 0))
                        OVER (ORDER BY c.seq) AS size, row_number() OVER (ORDER BY c.seq) AS place
             FROM (SELECT * FROM {t["change"]} WHERE seq > $1 ORDER BY seq LIMIT $2) c

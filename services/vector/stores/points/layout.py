@@ -7,6 +7,7 @@
     term     in how many points a word occurs
     head     one row: the number of the last change, and the sums that BM25 and GetCollection need
     change   what happened, numbered without gaps
+    kept     vectors of texts that are no points, by the text's hash
 
 A vector is in `delta` or in `vector`, never in both. Vectors stand apart from payloads, because an update of a row
 writes all of it anew; and a writer never touches the index, because inserting into a live HNSW is thirty times slower
@@ -21,7 +22,7 @@ from services.vector.model import Collection, Distance
 OPERATORS: Final[dict[Distance, str]] = {"cosine": "<=>", "inner_product": "<#>", "l2": "<->"}
 _CLASSES: Final[dict[Distance, str]] = {"cosine": "cosine_ops", "inner_product": "ip_ops", "l2": "l2_ops"}
 SCHEMA: Final = "points"
-_TABLES: Final = ("point", "delta", "vector", "lexical", "term", "head", "change")
+_TABLES: Final = ("point", "delta", "vector", "lexical", "term", "head", "change", "kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +99,11 @@ def create(collection: Collection, app: str) -> str:
             id      text COLLATE "C" NOT NULL,
             deleted boolean NOT NULL,
             at      timestamptz NOT NULL DEFAULT now()
+        );
+        CREATE TABLE {t["kept"]} (
+            hash      bytea PRIMARY KEY,
+            asked     date NOT NULL DEFAULT current_date,
+            embedding halfvec({collection.dimension}) NOT NULL
         );
         GRANT SELECT, INSERT, UPDATE, DELETE ON {tables} TO "{app}";
         GRANT USAGE ON SEQUENCE {t["n"]} TO "{app}";

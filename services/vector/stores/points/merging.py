@@ -28,16 +28,16 @@ _BATCH_PLAIN: Final = 5_000
 
 
 async def waiting(database: Database, collection: Collection, limit: int) -> bool:
-    """Whether the delta holds more than `limit` vectors, or as many have been moved and have no index yet.
+    """Whether the delta holds more than `limit` vectors, or as many that were moved have no index: its building broke.
 
     Raises CollectionNotFound.
     """
     t = Layout(collection.id)
     async with database.session() as session:
         found: bool = await session.value(
-            f"SELECT (SELECT count(*) FROM (SELECT FROM {t['delta']} LIMIT $1::bigint + 1) d) > $1"
+            f"SELECT (SELECT count(*) FROM (SELECT FROM {t['delta']} LIMIT $1::bigint + 1) d) > $1::bigint"
             f" OR NOT EXISTS ({_index(collection)} AND indisvalid)"
-            f" AND (SELECT count(*) FROM (SELECT FROM {t['vector']} LIMIT $1::bigint + 1) v) > $1",
+            f" AND (SELECT count(*) FROM (SELECT FROM {t['vector']} LIMIT $1::bigint + 1) v) > $1::bigint",
             limit,
         )
     return found
@@ -87,14 +87,6 @@ async def _index_ready(connection: Raw, collection: Collection) -> bool:
     return bool(valid)
 
 
-def _index(collection: Collection) -> str:
-    return (
-        "SELECT indisvalid FROM pg_index JOIN pg_class c ON c.oid = indexrelid"
-        " JOIN pg_namespace n ON n.oid = c.relnamespace"
-        f" WHERE nspname = '{SCHEMA}' AND relname = '{Layout(collection.id).bare('hnsw')}'"
-    )
-
-
 async def _outgrown(connection: Raw, collection: Collection) -> bool:
     """Whether more waits than is indexed; then the index goes, because a new one over all is made sooner.
 
@@ -108,6 +100,14 @@ async def _outgrown(connection: Raw, collection: Collection) -> bool:
     if outgrown:
         await connection.execute(f"DROP INDEX CONCURRENTLY {SCHEMA}.{t.bare('hnsw')}")
     return outgrown
+
+
+def _index(collection: Collection) -> str:
+    return (
+        "SELECT indisvalid FROM pg_index JOIN pg_class c ON c.oid = indexrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE nspname = '{SCHEMA}' AND relname = '{Layout(collection.id).bare('hnsw')}'"
+    )
 
 
 async def _move(connection: Raw, collection: Collection, batch: int) -> int:

@@ -150,14 +150,17 @@ async def publish(session: Session, collection: Collection, sums: Sums) -> int:
 async def get(session: Session, collection: Collection, ids: Sequence[str], *, with_vector: bool) -> list[Point]:
     """The points of these ids that exist, in any order."""
     t = Layout(collection.id)
-    vector = (
-        f", coalesce((SELECT embedding FROM {t['delta']} d WHERE d.n = p.n),"
-        f" (SELECT embedding FROM {t['vector']} v WHERE v.n = p.n)) AS embedding"
-        if with_vector
-        else ""
-    )
+    vector = embedding(t) if with_vector else ""
     rows = await session.fetch(f"SELECT {COLUMNS}{vector} FROM {t['point']} p WHERE p.id = ANY($1::text[])", list(ids))
     return [point(row) for row in rows]
+
+
+def embedding(t: Layout) -> str:
+    """One more column: the vector of a point `p`, wherever it is."""
+    return (
+        f", coalesce((SELECT embedding FROM {t['delta']} d WHERE d.n = p.n),"
+        f" (SELECT embedding FROM {t['vector']} v WHERE v.n = p.n)) AS embedding"
+    )
 
 
 def point(row: Record, *, with_payload: bool = True) -> Point:

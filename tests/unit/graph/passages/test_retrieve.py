@@ -8,6 +8,7 @@ from services.graph.passages.index.index import PassageIndex
 from services.graph.passages.passage import Passage
 from services.graph.passages.query.evidence import occurrences
 from services.graph.passages.query.retrieve import NO_TIME, retrieve
+from services.graph.passages.query.scope import Scope
 from tests.support.passages import ask, blind, embed, index_of, passage
 
 _FILLER = [
@@ -103,7 +104,7 @@ def test_only_some_passages_may_be_found() -> None:
         ]
     )
     question = "Where did the writer of Silent Harbour grow up?"
-    answer = retrieve(index, question, embed([question])[0], 5, only={"b", "f1", "f2", "gone"})
+    answer = retrieve(Scope(index, only={"b", "f1", "f2", "gone"}), question, embed([question])[0], 5)
     assert {hit.id for hit in answer.hits} == {"b", "f1", "f2"}
     assert all(hit.bridge is None or hit.bridge.anchor != "a" for hit in answer.hits)
 
@@ -113,7 +114,8 @@ def test_with_no_time_left_the_base_ranking_is_the_answer() -> None:
     question = "What is Silent Harbour?"
     for stages in range(1, 5):
         ticks = itertools.count()
-        answer = retrieve(index, question, embed([question])[0], 3, deadline=stages, now=lambda: float(next(ticks)))  # noqa: B023
+        scope, vector = Scope(index), embed([question])[0]
+        answer = retrieve(scope, question, vector, 3, deadline=stages, now=lambda: float(next(ticks)))  # noqa: B023
         assert answer.hits[0].id == "a"
         assert answer.degraded == NO_TIME
         assert len(answer.hits) == 3
@@ -128,4 +130,4 @@ def test_questions_of_any_kind_are_answered() -> None:
 
 
 def _leads(index: PassageIndex, phrase: int) -> bool:
-    return bool(index.bridging.bridges(np.array([phrase]))[0])
+    return bool(Scope(index).bridges(np.array([phrase]))[0])

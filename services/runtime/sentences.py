@@ -1,12 +1,10 @@
-"""Where sentences end."""
+"""Where sentences end: one rule for what vector cuts into passages and what graph looks at inside them."""
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    # The parsers' processes load this module, and should not load numpy for a name.
-    from services.providers.embedding.model import Span
-
+Span = tuple[int, int]
+"""First code point, one past the last."""
 
 # After the mark may follow closing quotes and brackets; then white space, or nothing in scripts that use none. A run of
 # marks is looked at from its beginning alone, and as a whole: otherwise a line of dots would take quadratic time.
@@ -31,7 +29,7 @@ _LAST_WORD: Final = re.compile(r"[^\s(\[\"'“‘«]+$")
 _SMALL: Final = re.compile(r"\s+[a-zà-öø-ÿа-яα-ω]")
 
 
-def split(text: str, start: int = 0, end: int | None = None) -> "list[Span]":
+def split(text: str, start: int = 0, end: int | None = None) -> list[Span]:
     """Spans of the sentences of text[start:end], without white space around them; nothing but white space is left out.
 
     Where it is not sure (an abbreviation, a small letter behind the full stop) it does not cut: a sentence that is
@@ -64,7 +62,7 @@ def _ends(text: str, begin: int, match: re.Match[str]) -> bool:
     )
 
 
-def _append(spans: "list[Span]", text: str, begin: int, end: int) -> None:
+def _append(spans: list[Span], text: str, begin: int, end: int) -> None:
     while begin < end and text[begin].isspace():
         begin += 1
     while end > begin and text[end - 1].isspace():

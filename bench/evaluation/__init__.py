@@ -1,0 +1,1 @@
+"""How well passages are found, measured through the whole suite as people run it: `make eval`."""

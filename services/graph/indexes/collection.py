@@ -1,0 +1,160 @@
+"""Keeps one collection's passages in an index."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from contextlib import aclosing, suppress
+from typing import Final
+
+import numpy as np
+
+from services.graph.feed import Change, Changes, Feed, Reset
+from services.graph.indexes import reading
+from services.graph.indexes.given import GivenMentions
+from services.graph.indexes.held import HeldIndex
+from services.graph.model import Cursor
+from services.graph.points import CollectionInfo, Embedded, Points
+from services.graph.store import GivenLog
+from services.runtime.errors import CollectionNotFound, PeerUnavailable, PergolaError
+
+log = logging.getLogger(__name__)
+
+_WATCHER: Final = "graph-index"
+"""Its name at the feed. It acknowledges nothing: where it is, is of no use to another process."""
+_PHRASES: Final = 2048
+_AT_ONCE: Final = 500
+_HEAR_EVERY: Final = 1.0
+_HEAR_SECONDS: Final = 5.0
+"""Most time for the graph store to tell what was said by hand: passages are not kept waiting for it."""
+
+
+class IndexedCollection:
+    """Reads all of a collection once, then follows its changes, over any number of runs.
+
+    What a question finds is what the collection held at `cursor`, or something newer.
+    """
+
+    def __init__(
+        self, peer: Points, feed: Feed, given: GivenLog, tenant: str, info: CollectionInfo, held: HeldIndex
+    ) -> None:
+        self.info = info
+        self.held = held
+        self.cursor: Cursor | None = None
+        """Everything up to here is in the index; None: it is being read."""
+        self._peer = peer
+        self._feed = feed
+        self._log = given
+        self._given = GivenMentions(tenant, info.name)
+        self._turn = asyncio.Lock()
+        """Held by whoever changes passages: what was read of a point must not overtake what came later."""
+        self._moved = asyncio.Event()
+        self._gone = False
+
+    async def run(self, head: Cursor, poll_seconds: float) -> None:
+        """Until something fails, and so without end. `head`: a place that the collection's feed has reached.
+
+        Raises CollectionNotFound when it was deleted or made anew, PergolaError when the vector service fails.
+        """
+        if self.cursor is None:
+            await self._read(head)
+        async with asyncio.TaskGroup() as group:
+            polling = group.create_task(self._poll(poll_seconds))
+            try:
+                await self._follow()
+            finally:
+                polling.cancel()
+
+    async def end(self) -> None:
+        """Takes the collection out of the index; who waits for it gets CollectionNotFound."""
+        self._gone = True
+        self._move(None)
+        await self.held.drop(self.info.name)
+
+    async def reached(self, cursor: Cursor | None = None) -> None:
+        """Returns when everything up to `cursor` is in the index, or, without one, when it was read once.
+
+        Raises CollectionNotFound when the collection is gone.
+        """
+        while True:
+            if self._gone or (cursor is not None and cursor.incarnation != self.info.incarnation):
+                raise CollectionNotFound(f"There is no collection {self.info.name!r} any more.")
+            if self.cursor is not None and (cursor is None or self.cursor.seq >= cursor.seq):
+                return
+            await self._moved.wait()
+
+    def _move(self, cursor: Cursor | None) -> None:
+        self.cursor = cursor
+        # Wakes those who wait now; whoever comes later waits for the next time.
+        self._moved.set()
+        self._moved = asyncio.Event()
+
+    async def _read(self, head: Cursor) -> None:
+        # What is changed while it is read comes again by the feed, behind `head`.
+        await self.held.drop(self.info.name)
+        await self._hear()
+        self._given.taken(self._given.changed)
+        count = 0
+        async with aclosing(self._peer.scroll(self.info.name)) as batches:
+            async for points in batches:
+                await self._put(points)
+                count += len(points)
+        await self._settle()
+        log.info("indexed", extra={"collection": self.info.name, "passages": count})
+        self._move(head)
+
+    async def _follow(self) -> None:
+        assert self.cursor is not None  # noqa: S101 - it was read
+        async with aclosing(self._feed.watch(self.info.name, _WATCHER, self.cursor, with_vector=True)) as events:
+            async for event in events:
+                if isinstance(event, Reset):
+                    if event.cursor.incarnation != self.info.incarnation:
+                        raise CollectionNotFound("The collection was made anew.")
+                    # The feed does not reach back to where this index is: read what is there now.
+                    self._move(None)
+                    await self._read(event.cursor)
+                elif isinstance(event, Changes):
+                    async with self._turn:
+                        await self._apply(event.items)
+                    self._move(event.cursor)
+        raise PeerUnavailable("the change feed ended; it is opened again")
+
+    async def _apply(self, changes: Sequence[Change]) -> None:
+        last = {one.point: one for one in changes}
+        await self.held.delete([reading.key(self.info.name, one.point) for one in last.values() if one.text is None])
+        await self._put(
+            [
+                Embedded(one.point, one.text, one.vector)
+                for one in last.values()
+                if one.text is not None and one.vector is not None
+            ]
+        )
+        await self._settle()
+
+    async def _put(self, points: Sequence[Embedded]) -> None:
+        given = [self._given.of(one.id) for one in points]
+        await self.held.put(await reading.passages(self._peer, self.info.name, points, given))
+
+    async def _settle(self) -> None:
+        """Gets vectors for phrases that lead somewhere now and did not before."""
+        while wanted := await self.held.wanted(_PHRASES):
+            vectors = await reading.embed(self._peer, self.info.name, wanted)
+            await self.held.learn(wanted, np.stack([vectors[one] for one in wanted]))
+
+    async def _poll(self, seconds: float) -> None:
+        while True:
+            await asyncio.sleep(max(seconds, _HEAR_EVERY))
+            await self._hear()
+            if changed := sorted(self._given.changed):
+                async with self._turn:
+                    for first in range(0, len(changed), _AT_ONCE):
+                        part = changed[first : first + _AT_ONCE]
+                        await self._put(await self._peer.passages(self.info.name, part))
+                        self._given.taken(part)
+                    await self._settle()
+
+    async def _hear(self) -> None:
+        """Reads what was given by hand, if the graph store answers."""
+        # Questions are answered without it; what was said meanwhile is heard when it is back.
+        with suppress(PergolaError, TimeoutError):
+            async with asyncio.timeout(_HEAR_SECONDS):
+                await self._given.poll(self._log)

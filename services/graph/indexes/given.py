@@ -1,0 +1,70 @@
+"""What callers said by hand that passages mention, for the indexes."""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from services.graph.extraction.mentions import Mention
+from services.graph.store import GivenLog
+
+_PAGE: Final = 2000
+
+
+class GivenMentions:
+    """Of one graph, as far as its log was read. A name that was merged counts as the one it is part of."""
+
+    def __init__(self, tenant: str, graph: str) -> None:
+        self._tenant = tenant
+        self._graph = graph
+        self._seq = 0
+        self._merges: dict[str, str] = {}
+        self._names: dict[str, dict[str, str]] = {}
+        """By passage and key, as it was written."""
+        self._changed: set[str] = set()
+
+    def of(self, passage: str) -> list[Mention]:
+        """What was said of a passage, each key once."""
+        found: dict[str, Mention] = {}
+        for key, name in self._names.get(passage, {}).items():
+            whole = self._merges.get(key, key)
+            found[whole] = Mention(whole, name, 0.0, False, given=True)
+        return [found[key] for key in sorted(found)]
+
+    @property
+    def changed(self) -> set[str]:
+        """Passages of which something else is said than when `taken` was last called for them."""
+        return set(self._changed)
+
+    def taken(self, passages: Iterable[str]) -> None:
+        """Says that what `of` tells of these passages has been made use of."""
+        self._changed.difference_update(passages)
+
+    async def poll(self, log: GivenLog) -> None:
+        """Reads on.
+
+        Raises StoreUnavailable; what was read before is kept.
+        """
+        changed = self._changed
+        while True:
+            page = await log.given_since(self._tenant, self._graph, self._seq, _PAGE)
+            if page.reset:
+                changed |= self._names.keys()
+                self._names = {}
+            for one in page.items:
+                names = self._names.setdefault(one.passage, {})
+                if one.gone:
+                    names.pop(one.key, None)
+                else:
+                    names[one.key] = one.name
+                if not names:
+                    del self._names[one.passage]
+                changed.add(one.passage)
+            if page.merges is not None and dict(page.merges) != self._merges:
+                changed |= self._with(self._merges.keys() ^ page.merges.keys())
+                changed |= self._with({key for key, whole in page.merges.items() if self._merges.get(key) != whole})
+                self._merges = dict(page.merges)
+            self._seq = page.seq
+            if not page.more:
+                return
+
+    def _with(self, keys: Sequence[str] | set[str]) -> set[str]:
+        return {passage for passage, names in self._names.items() if not names.keys().isdisjoint(keys)}

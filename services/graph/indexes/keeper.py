@@ -1,0 +1,178 @@
+"""The indexes of this process: one a tenant and embedding model, over all collections that ask to be followed."""
+
+import asyncio
+import logging
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from services.graph.feed import Feed
+from services.graph.indexes.collection import IndexedCollection
+from services.graph.indexes.held import HeldIndex
+from services.graph.model import Cursor
+from services.graph.points import CollectionInfo, Points
+from services.graph.store import GivenLog
+from services.runtime.call import acting_as
+from services.runtime.errors import CollectionNotFound, PergolaError
+from services.runtime.identity import DEFAULT_TENANT
+
+log = logging.getLogger(__name__)
+
+_LONGEST_PAUSE: Final = 30.0
+
+Place = tuple[str, str]
+"""Tenant and collection."""
+
+
+@dataclass(slots=True)
+class _Run:
+    task: "asyncio.Task[None] | None" = None
+    indexed: IndexedCollection | None = None
+    """What the runs work on, once its model is known."""
+    begun: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when `indexed` is there."""
+    failures: int = 0
+    not_before: float = 0.0
+    missed: str = ""
+    """Why the last run failed; empty: it did not."""
+
+
+class Indexes:
+    """Finds the collections that ask to be followed and keeps each in the index of its tenant and model.
+
+    Tenants share nothing: an index has the passages of one.
+    """
+
+    def __init__(self, peer: Points, feed: Feed, given: GivenLog, *, poll_seconds: float) -> None:
+        self._peer = peer
+        self._feed = feed
+        self._given = given
+        self._poll = poll_seconds
+        self._runs: dict[Place, _Run] = {}
+        self._held: dict[tuple[str, str, int], HeldIndex] = {}
+        self._complained = False
+        self._looking = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Works until it is cancelled."""
+        try:
+            while True:
+                try:
+                    await self._look()
+                    self._complained = False
+                except PergolaError as error:
+                    if not self._complained:
+                        log.warning("can't look for collections to index, trying on: %s", error.message)
+                    self._complained = True
+                await asyncio.sleep(self._poll)
+        finally:
+            running = [run.task for run in self._runs.values() if run.task is not None]
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            for held in self._held.values():
+                held.close()
+
+    def find(self, tenant: str, collection: str) -> IndexedCollection | None:
+        """A collection that can be asked now; None: it is not indexed, or not yet."""
+        run = self._runs.get((tenant, collection))
+        indexed = None if run is None else run.indexed
+        return indexed if indexed is not None and indexed.cursor is not None else None
+
+    async def reached(self, tenant: str, collection: str, cursor: Cursor | None = None) -> IndexedCollection:
+        """The collection, when questions find everything that its feed has up to `cursor`, or, without one, as soon as
+        it can be asked. For as long as it takes.
+
+        Raises CollectionNotFound when it does not ask to be followed, or is gone.
+        """
+        place = (tenant, collection)
+        if place not in self._runs:
+            await self._look()
+        run = self._runs.get(place)
+        if run is None:
+            raise CollectionNotFound(f"There is no collection {collection!r} that is followed.")
+        await run.begun.wait()
+        if run.indexed is None:
+            raise CollectionNotFound(f"There is no collection {collection!r} any more.")
+        await run.indexed.reached(cursor)
+        return run.indexed
+
+    def missed(self, tenant: str, collection: str) -> str:
+        """Why a collection is not indexed; empty when it merely takes its time."""
+        run = self._runs.get((tenant, collection))
+        return "" if run is None else run.missed
+
+    def sizes(self) -> Mapping[tuple[str, str, int], HeldIndex]:
+        """Every index by tenant, model and dimension."""
+        return self._held
+
+    async def _look(self) -> None:
+        async with self._looking:
+            with acting_as(DEFAULT_TENANT):
+                heads = {(source.tenant, source.collection): source.head for source in await self._feed.sources()}
+            now = time.monotonic()
+            for place, head in heads.items():
+                run = self._runs.setdefault(place, _Run())
+                if (run.task is None or run.task.done()) and now >= run.not_before:
+                    name = f"index {place[1]}"
+                    run.task = asyncio.get_running_loop().create_task(self._keep(place, head, run), name=name)
+            for place in [place for place, run in self._runs.items() if place not in heads and _ended(run)]:
+                del self._runs[place]
+            self._release()
+
+    def _release(self) -> None:
+        """Ends indexes of which no collection is left."""
+        used = {id(run.indexed.held) for run in self._runs.values() if run.indexed is not None}
+        for key in [key for key, held in self._held.items() if id(held) not in used]:
+            # Somebody may be asking it: its thread ends by itself when nobody holds it any more.
+            del self._held[key]
+
+    async def _keep(self, place: Place, head: Cursor, run: _Run) -> None:
+        tenant, name = place
+        began = time.monotonic()
+        try:
+            with acting_as(tenant):
+                indexed = await self._indexed(tenant, await self._peer.collection(name), run)
+                await indexed.run(head, self._poll)
+        except CollectionNotFound:
+            run.failures, run.missed = 0, ""
+            await self._forget(run)
+        except Exception as error:
+            if time.monotonic() - began > _LONGEST_PAUSE:
+                run.failures = 0
+            pause = min(_LONGEST_PAUSE, self._poll * 2**run.failures) * random.uniform(0.5, 1)  # noqa: S311
+            run.failures += 1
+            run.not_before = time.monotonic() + pause
+            where = {"tenant": tenant, "collection": name}
+            if isinstance(error, PergolaError):
+                run.missed = error.message
+                log.warning("indexing stopped, trying again in %.1f s: %s", pause, error.message, extra=where)
+            else:
+                run.missed = "a fault of the service"
+                log.exception("indexing failed, trying again in %.1f s", pause, extra=where)
+
+    async def _indexed(self, tenant: str, info: CollectionInfo, run: _Run) -> IndexedCollection:
+        if run.indexed is not None and run.indexed.info != info:
+            await self._forget(run)
+        if run.indexed is None:
+            key = (tenant, info.model, info.dimension)
+            held = self._held.get(key)
+            if held is None:
+                held = self._held[key] = HeldIndex(info.dimension)
+            run.indexed = IndexedCollection(self._peer, self._feed, self._given, tenant, info, held)
+        run.begun.set()
+        return run.indexed
+
+    async def _forget(self, run: _Run) -> None:
+        """Of a collection that is gone, or was made anew."""
+        indexed, run.indexed = run.indexed, None
+        run.begun.set()
+        if indexed is not None:
+            await indexed.end()
+        run.begun = asyncio.Event()
+
+
+def _ended(run: _Run) -> bool:
+    return run.task is None or run.task.done()
