@@ -64,7 +64,7 @@ class Maintenance:
         try:
             if collection.id not in self._filled and await filling.fill(self._database, collection):
                 if collection.indexed and await merging.has_index(self._database, collection):
-                    # A process that died may have left it open.
+                    # A process that died may have left its job open.
                     await self._index_jobs.settle(collection)
                 self._filled.add(collection.id)
             if everything:
