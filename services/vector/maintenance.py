@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import Final
 
 from services.runtime.errors import CollectionNotFound, PergolaError
+from services.vector.indexing import IndexJobs
 from services.vector.kept import A_POINT, SPARE
 from services.vector.model import Collection
 from services.vector.retention import Retention
@@ -29,6 +30,7 @@ class Maintenance:
         self._database = database
         self._retention = retention
         self._delta_rows = delta_rows
+        self._index_jobs = IndexJobs(database, hints)
         self._changed: set[str] = set()
         # Once a collection: what is written from now on is whole.
         self._filled: set[int] = set()
@@ -61,12 +63,15 @@ class Maintenance:
     async def _tend(self, collection: Collection, *, everything: bool) -> None:
         try:
             if collection.id not in self._filled and await filling.fill(self._database, collection):
+                if collection.indexed and await merging.has_index(self._database, collection):
+                    # A process that died may have left its job open.
+                    await self._index_jobs.settle(collection)
                 self._filled.add(collection.id)
             if everything:
                 async with self._database.session() as session:
                     await kept.sweep(session, collection, SPARE, A_POINT)
             if collection.indexed and await merging.waiting(self._database, collection, self._delta_rows):
-                await merging.merge(self._database, collection)
+                await merging.merge(self._database, collection, self._index_jobs.follow)
         except CollectionNotFound:
             pass
         except PergolaError as error:

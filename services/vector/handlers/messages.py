@@ -71,19 +71,13 @@ def collection(one: Collection, counts: Counts) -> collection_pb2.Collection:
 
 
 def job(one: Job) -> job_pb2.Job:
-    state, progress = one.state, one.state.progress
+    state = one.state
     message = job_pb2.Job(
         id=one.id,
         kind=one.kind,
         status=state.status,
         collection=one.collection,
-        progress=job_pb2.JobProgress(
-            documents_total=progress.total,
-            documents_done=progress.done,
-            documents_failed=progress.failed,
-            documents_unchanged=progress.unchanged,
-            chunks_done=progress.chunks,
-        ),
+        progress=_progress(one),
         failures=[failure(note) for note in one.failures],
         warnings=one.warnings,
         attempt=state.attempt,
@@ -99,6 +93,19 @@ def job(one: Job) -> job_pb2.Job:
     if state.ended is not None:
         message.end_time.CopyFrom(time(state.ended))
     return message
+
+
+def _progress(one: Job) -> job_pb2.JobProgress:
+    progress = one.state.progress
+    if one.kind == "index":
+        return job_pb2.JobProgress(points_total=progress.total, points_done=progress.done)
+    return job_pb2.JobProgress(
+        documents_total=progress.total,
+        documents_done=progress.done,
+        documents_failed=progress.failed,
+        documents_unchanged=progress.unchanged,
+        chunks_done=progress.chunks,
+    )
 
 
 def point(one: Point, *, with_payload: bool = True, only: Sequence[str] = ()) -> point_pb2.Point:

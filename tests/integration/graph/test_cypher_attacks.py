@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator
-from typing import Final
+from typing import Any, Final
 
 import grpc
 import pytest
@@ -171,13 +171,26 @@ async def tenants(store: GraphStore, graph_store_kind: str) -> AsyncIterator[lis
         await store.forget(claim)
 
 
-@pytest.mark.parametrize("statement", WRITES)
-async def test_nothing_is_written(store: GraphStore, tenants: list[str], door: GraphDoor, statement: str) -> None:
+async def refused(door: GraphDoor, statement: str, **fields: Any) -> str:
+    """What is wrong with how a statement was answered; empty: it was refused, for a reason that fits."""
+    try:
+        rows = await door.rows(statement, **fields)
+    except grpc.aio.AioRpcError as error:
+        if reason(error) in ("CYPHER_READ_ONLY", "INVALID_CYPHER") and "passwd" not in (error.details() or ""):
+            return ""
+        return f"{statement!r} was answered {error.code()} {error.details()}"
+    return f"{statement!r} was answered {rows}"
+
+
+async def test_nothing_is_written(store: GraphStore, tenants: list[str], door: GraphDoor) -> None:
     before = await everything(store, tenants)
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await door.rows(statement)
-    assert reason(caught.value) in ("CYPHER_READ_ONLY", "INVALID_CYPHER")
-    assert await everything(store, tenants) == before
+    failures: list[str] = []
+    for statement in WRITES:
+        failures.append(await refused(door, statement))
+        if await everything(store, tenants) != before:
+            failures.append(f"{statement!r} wrote")
+            break
+    assert not list(filter(None, failures))
 
 
 async def test_a_plain_write_is_told_apart_from_a_mistake(
@@ -197,26 +210,24 @@ async def test_explaining_a_write_does_not_write(store: GraphStore, tenants: lis
     assert await everything(store, tenants) == before
 
 
-@pytest.mark.parametrize("statement", FILES)
-async def test_no_file_or_address_is_read(stores: Stores, door: GraphDoor, statement: str) -> None:
+async def test_no_file_or_address_is_read(stores: Stores, door: GraphDoor) -> None:
     port = stores.address("graph-store").rpartition(":")[2]
-    parameters = {"f": "file:///etc/passwd"} if "$f" in statement else {}
-    with pytest.raises(grpc.aio.AioRpcError) as caught:
-        await door.rows(statement.replace("{port}", port), parameters=parameters)
-    assert reason(caught.value) in ("CYPHER_READ_ONLY", "INVALID_CYPHER")
-    assert "passwd" not in (caught.value.details() or "")
+    parameters = {"f": "file:///etc/passwd"}
+    failures = [await refused(door, one.replace("{port}", port), parameters=parameters) for one in FILES]
+    assert not list(filter(None, failures))
 
 
-@pytest.mark.parametrize("statement", ELSEWHERE)
-async def test_no_other_tenant_is_seen(store: GraphStore, tenants: list[str], door: GraphDoor, statement: str) -> None:
+async def test_no_other_tenant_is_seen(store: GraphStore, tenants: list[str], door: GraphDoor) -> None:
     await everything(store, tenants)
-    try:
-        seen = json.dumps([[str(cell) for cell in row] for row in await door.rows(statement)])
-    except grpc.aio.AioRpcError as error:
-        seen = error.details() or ""
-    assert "idden" not in seen
-    assert "reasure" not in seen
-    assert "other" not in seen.replace("pergola-other", "") if "pergola-other" in statement else "other" not in seen
+    for statement in ELSEWHERE:
+        try:
+            seen = json.dumps([[str(cell) for cell in row] for row in await door.rows(statement)])
+        except grpc.aio.AioRpcError as error:
+            seen = error.details() or ""
+        # The name may come back only where it was sent.
+        seen = seen.replace("pergola-other", "") if "pergola-other" in statement else seen
+        for secret in ("idden", "reasure", "other"):
+            assert secret not in seen, statement
 
 
 async def everything(store: GraphStore, tenants: list[str]) -> list[object]:

@@ -4,9 +4,12 @@ import asyncio
 import contextlib
 import random
 from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
+import pytest
 import pytest_asyncio
 
+from pergola.graph.v1 import reading_pb2
 from pergola.vector.v1 import point_pb2
 from services.graph.feed import Text
 from services.graph.follower.collection import passage_of
@@ -68,48 +71,86 @@ async def test_what_is_deleted_leaves_nothing_behind(
         await _empty(store)
 
 
+ROUNDS = 20
+WRITERS = 4
+DEATHS = ("follower", "follower", "follower", "follower", "store", "both")
+"""One of these a round. A store that has just started is slow for a while, so the store dies in every third."""
+
+
+@pytest.mark.timeout(480)
 async def test_exactly_once_while_followers_and_the_store_die(
     stores: Stores, store: GraphStore, feed: ScriptedFeed, tenant: str
 ) -> None:
+    """Round by round: writers add, change and delete, the follower or the store is killed meanwhile, and then the graph
+    is what one built from nothing is."""
     chance = random.Random(7)
     held: dict[str, point_pb2.Chunk] = {}
     await feed.create("killed", "one")
     feed.batch = 17
 
-    async def changes() -> None:
-        for step in range(60):
-            some: dict[str, point_pb2.Chunk | None] = {}
-            for _ in range(chance.randint(1, 20)):
-                point = f"p{chance.randint(0, 80)}"
-                gone = chance.random() < 0.3
-                some[point] = None if gone else document(chance.randint(0, 10_000))
+    async def write(turn: int, writer: int) -> None:
+        own = random.Random(turn * WRITERS + writer)
+        for _ in range(3):
+            points = {f"w{writer}p{own.randrange(8)}" for _ in range(own.randint(1, 6))}
+            some = {point: None if own.random() < 0.3 else document(own.randrange(10_000)) for point in points}
             for point, one in some.items():
                 if one is None:
                     held.pop(point, None)
                 else:
                     held[point] = one
             await feed.write("killed", some)
-            await asyncio.sleep(0.02 if step % 3 else 0)
+            await asyncio.sleep(own.uniform(0, 0.05))
 
-    writing = asyncio.create_task(changes())
-    for turn in range(6):
-        # Two at once: one follows, the other waits for its chance. One of them is killed, the other stopped.
-        options = {"follow_lease_seconds": 1, "follow_batch_passages": 5}
-        async with (
-            graph.graph_process(stores, feed.address, **options),
-            graph.graph_service(stores, feed.address, **options),
-        ):
-            await asyncio.sleep(chance.uniform(0.1, 0.6))
-            if turn % 2:
-                stores.kill("graph-store")
-                stores.restart("graph-store")
-                await asyncio.sleep(chance.uniform(0, 0.3))
-    await writing
+    def follower() -> AbstractAsyncContextManager[asyncio.subprocess.Process]:
+        return graph.graph_process(stores, feed.address, follow_lease_seconds=1, follow_batch_passages=5)
+
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(follower())
+        for turn in range(ROUNDS):
+            writing = asyncio.gather(*(write(turn, writer) for writer in range(WRITERS)))
+            await asyncio.sleep(chance.uniform(0, 0.15))
+            dies = chance.choice(DEATHS)
+            if dies != "store":
+                await stack.aclose()
+            if dies != "follower":
+                await asyncio.to_thread(stores.kill, "graph-store")
+                await asyncio.to_thread(stores.restart, "graph-store")
+            if dies != "store":
+                await stack.enter_async_context(follower())
+            await writing
+            await feed.followed("killed", 180)
+            assert await dump(store, "default") == await scratch(store, tenant, "killed", held), turn
+    await feed.drop("killed")
     async with graph.graph_service(stores, feed.address, follow_lease_seconds=1):
-        await feed.followed("killed")
-        assert await dump(store, "default") == await scratch(store, tenant, "killed", held)
-        await feed.drop("killed")
         await _empty(store)
+
+
+async def test_followers_share_collections_and_take_over_from_each_other(
+    stores: Stores, store: GraphStore, feed: ScriptedFeed
+) -> None:
+    names = [f"shared{number}" for number in range(3)]
+    points = {f"p{n}": document(n) for n in range(5)}
+    for name in names:
+        await feed.create(name, "one")
+    async with graph.graph_service(stores, feed.address) as left:
+        async with graph.graph_service(stores, feed.address):
+            for name in names:
+                await feed.write(name, points)
+                await feed.followed(name)
+        # What the one that stopped had is given back at once, not when its lease ends.
+        more = {f"q{n}": document(10 + n) for n in range(5)}
+        for name in names:
+            await feed.write(name, more)
+            await feed.followed(name, 20)
+        assert {await _passages(left, name) for name in names} == {10}
+        for name in names:
+            await feed.drop(name)
+        await _empty(store)
+
+
+async def _passages(door: graph.GraphDoor, name: str) -> int:
+    answer = await door.graph.GetStats(reading_pb2.GetStatsRequest(graph=name), timeout=20)
+    return int(answer.passage_count)
 
 
 async def test_a_collection_made_anew_is_followed_anew(

@@ -21,8 +21,8 @@ async def types(store: GraphStore, tenant: str) -> list[list[Any]]:
     return await _rows(
         store,
         tenant,
-        "MATCH (a:Entity)-[x]->(b:Entity) RETURN type(x) AS t, a.key AS a, b.key AS b, x.weight AS w"
-        " ORDER BY t, a, b, w",
+        "MATCH (a:Entity)-[x]->(b:Entity) RETURN type(x) AS t, a.key AS a, b.key AS b, x.weight AS w "
+        "ORDER BY t, a, b, w",
     )
 
 

@@ -7,7 +7,7 @@ from neo4j.exceptions import ConstraintError, ServiceUnavailable, TransientError
 
 from services.graph.knowledge.said import form
 from services.graph.stores import failures
-from services.graph.stores.cypher_values import to_json
+from services.graph.stores.cypher_values import plan_text, to_json
 from services.graph.stores.place import Place
 
 
@@ -71,3 +71,11 @@ def test_writings_of_a_name_are_ordered_whatever_came_first() -> None:
     assert min(map(form, writings))[1:] == "Ada LOVELACE"
     assert sorted(writings, key=form)[-1] == "ada lovelace"
     assert form("東京")[1:] == "東京"
+
+
+def test_a_plan_is_the_stores_own_text_or_its_operators_inner_ones_indented() -> None:
+    scan = {"operatorType": "NodeByLabelScan", "args": {"Details": "e:Entity"}, "children": []}
+    tree = {"operatorType": "ProduceResults", "args": {}, "children": [scan]}
+    assert plan_text(tree) == "+ ProduceResults\n  + NodeByLabelScan e:Entity"
+    assert plan_text({**tree, "args": {"string-representation": "the plan\n"}}) == "the plan"
+    assert plan_text(None) == ""

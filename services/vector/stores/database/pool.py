@@ -146,5 +146,5 @@ class Pool:
 
 
 async def _ended(connection: Any, seconds: float) -> None:
-    with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError):
+    with suppress(OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError):
         await connection.close(timeout=seconds)

@@ -7,7 +7,8 @@ after that, and so find what a batch moved meanwhile. The work is done by the ow
 # ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
 
 import logging
-from typing import Final
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, Final
 
 from services.vector.model import Collection
 from services.vector.stores.database import faults
@@ -18,6 +19,7 @@ from services.vector.stores.points.layout import SCHEMA, Layout
 
 log = logging.getLogger(__name__)
 
+Follow = Callable[[Collection, int, int, Coroutine[Any, Any, object]], Awaitable[None]]
 LOCKS: Final = 0x7067
 """First half of the advisory locks' numbers; the second is `lock_number`."""
 _BATCH_INDEXED: Final = 200
@@ -26,30 +28,32 @@ _BATCH_PLAIN: Final = 5_000
 
 
 async def waiting(database: Database, collection: Collection, limit: int) -> bool:
-    """Whether the delta holds more than `limit` vectors, or as many have been moved and have no index yet.
+    """Whether the delta holds more than `limit` vectors, or as many that were moved have no index: its building broke.
 
     Raises CollectionNotFound.
     """
     t = Layout(collection.id)
     async with database.session() as session:
         found: bool = await session.value(
-            f"""
-            SELECT (SELECT count(*) FROM (SELECT FROM {t["delta"]} LIMIT $1::bigint + 1) d) > $1::bigint
-                OR NOT EXISTS (SELECT FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid
-                               JOIN pg_namespace n ON n.oid = c.relnamespace
-                               WHERE n.nspname = $2 AND c.relname = $3 AND i.indisvalid)
-                   AND (SELECT count(*) FROM (SELECT FROM {t["vector"]} LIMIT $1::bigint + 1) v) > $1::bigint
-            """,
+            f"SELECT (SELECT count(*) FROM (SELECT FROM {t['delta']} LIMIT $1::bigint + 1) d) > $1::bigint"
+            f" OR NOT EXISTS ({_index(collection)} AND indisvalid)"
+            f" AND (SELECT count(*) FROM (SELECT FROM {t['vector']} LIMIT $1::bigint + 1) v) > $1::bigint",
             limit,
-            SCHEMA,
-            t.bare("hnsw"),
         )
     return found
 
 
-async def merge(database: Database, collection: Collection) -> int:
+async def has_index(database: Database, collection: Collection) -> bool:
+    """Whether the index is there and complete."""
+    async with database.session() as session:
+        found: bool = await session.value(f"SELECT EXISTS ({_index(collection)} AND indisvalid)")
+    return found
+
+
+async def merge(database: Database, collection: Collection, follow: Follow | None = None) -> int:
     """Moves what is in the delta now, and builds the index if there is none; returns how many vectors were moved.
 
+    `follow` is given what builds the index, to run it: with the number of vectors, and of the server's process.
     Does nothing where another process is at it. Raises StoreUnavailable, CollectionNotFound.
     """
     async with database.owner_connection() as connection:
@@ -61,7 +65,9 @@ async def merge(database: Database, collection: Collection) -> int:
             ready = await _index_ready(connection, collection) and not await _outgrown(connection, collection)
             moved = await _move(connection, collection, _BATCH_INDEXED if ready else _BATCH_PLAIN)
             if not ready:
-                await connection.execute(layout.index(collection))
+                count = await connection.fetchval(f"SELECT count(*) FROM {Layout(collection.id)['vector']}")
+                build = connection.execute(layout.index(collection))
+                await (build if follow is None else follow(collection, count, connection.get_server_pid(), build))
                 await connection.execute(f"ANALYZE {Layout(collection.id)['vector']}")
                 log.info("an index was built", extra={"collection": collection.id, "vectors": moved})
             return moved
@@ -75,12 +81,7 @@ def lock_number(collection_id: int) -> int:
 async def _index_ready(connection: Raw, collection: Collection) -> bool:
     """Whether the index is there; removes what an interrupted build left."""
     name = Layout(collection.id).bare("hnsw")
-    valid = await connection.fetchval(
-        "SELECT i.indisvalid FROM pg_index i JOIN pg_class c ON c.oid = i.indexrelid"
-        " JOIN pg_namespace n ON n.oid = c.relnamespace WHERE n.nspname = $1 AND c.relname = $2",
-        SCHEMA,
-        name,
-    )
+    valid = await connection.fetchval(_index(collection))
     if valid is False:
         await connection.execute(f"DROP INDEX CONCURRENTLY {SCHEMA}.{name}")
     return bool(valid)
@@ -99,6 +100,14 @@ async def _outgrown(connection: Raw, collection: Collection) -> bool:
     if outgrown:
         await connection.execute(f"DROP INDEX CONCURRENTLY {SCHEMA}.{t.bare('hnsw')}")
     return outgrown
+
+
+def _index(collection: Collection) -> str:
+    return (
+        "SELECT indisvalid FROM pg_index JOIN pg_class c ON c.oid = indexrelid"
+        " JOIN pg_namespace n ON n.oid = c.relnamespace"
+        f" WHERE nspname = '{SCHEMA}' AND relname = '{Layout(collection.id).bare('hnsw')}'"
+    )
 
 
 async def _move(connection: Raw, collection: Collection, batch: int) -> int:
