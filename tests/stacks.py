@@ -87,6 +87,7 @@ class Neo4jStores(Stores):
 
     def __init__(self, stack: Stack, neo4j: Stack) -> None:
         super().__init__(stack)
+        self.neo4j = neo4j
         self._neo4j = Parts(neo4j)
 
     def environ(self, service: str) -> dict[str, str]:

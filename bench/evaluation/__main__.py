@@ -4,15 +4,14 @@ The data are read where they lie and never copied: a folder like MuSiQue's, as d
 """
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from bench._harness import machine
 from bench._harness.cli import BenchmarkError
+from bench.evaluation import corpus, triples
 from bench.evaluation.suite import Suite, running
 from bench.retrieval.questions import Asked, DataSet, load, recall
 
@@ -36,9 +35,11 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("data", nargs="?", help="folder with *_corpus.json and the questions; default PERGOLA_EVAL_DIR")
     options = parser.parse_args(arguments)
     try:
-        data = _data(options.data or os.environ.get("PERGOLA_EVAL_DIR"))
+        folder = corpus.folder(options.data)
+        data = load(folder)
+        given = triples.load(folder, data)
         with running() as suite:
-            rows = _measure(suite, data)
+            rows = _measure(suite, data, given)
     except (BenchmarkError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -46,15 +47,7 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _data(given: str | None) -> DataSet:
-    if not given:
-        raise BenchmarkError("Name the folder of the questions: make eval DATA=DIR, or set PERGOLA_EVAL_DIR.")
-    if not Path(given).is_dir():
-        raise BenchmarkError(f"There is no folder {given}. Name the one of the questions: make eval DATA=DIR.")
-    return load(Path(given))
-
-
-def _measure(suite: Suite, data: DataSet) -> list[_Row]:
+def _measure(suite: Suite, data: DataSet, given: dict[triples.Triple, list[int]]) -> list[_Row]:
     _say(f"{len(data.corpus)} documents, {len(data.questions)} questions")
     _timed("titled", len(data.corpus), lambda: _titled(suite, data))
     lower = [Asked(one.question.lower(), one.gold) for one in data.questions]
@@ -65,6 +58,10 @@ def _measure(suite: Suite, data: DataSet) -> list[_Row]:
         _row("dense, single hop", "", suite.dense, "titled", data.first_hops),
         _row("retrieve, single hop", "eval-single-hop", suite.retrieve, "titled", data.first_hops),
     ]
+    if given:
+        refused = triples.give(suite, "titled", given)
+        _say(f"  {len(given)} triples given, {refused} refused")
+        rows.append(_row("retrieve, triples", "eval-triples", suite.retrieve, "titled", data.questions))
     _timed("untitled", len(data.corpus), lambda: _untitled(suite, data))
     rows += [
         _row("dense, untitled", "", suite.dense, "untitled", data.questions),

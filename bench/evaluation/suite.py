@@ -106,6 +106,12 @@ class Suite:
         found = self.points.QueryPoints(request, timeout=_SECONDS).points
         return _places((one.point.chunk.document, one.point.id) for one in found)
 
+    def hybrid(self, name: str, question: str, k: int) -> list[int]:
+        """Places of the documents that QueryPoints finds by vectors and words."""
+        request = point_pb2.QueryPointsRequest(collection=name, text=question, mode="hybrid", k=k)
+        found = self.points.QueryPoints(request, timeout=_SECONDS).points
+        return _places((one.point.chunk.document, one.point.id) for one in found)
+
     def retrieve(self, name: str, question: str, k: int) -> list[int]:
         """Places of the documents that Retrieve finds. Raises BenchmarkError when it had to leave something out."""
         request = retrieval_pb2.RetrieveRequest(collections=[name], question=question, k=k)

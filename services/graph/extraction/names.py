@@ -15,10 +15,12 @@ from services.graph.extraction.words import STOP_WORDS
 
 MAX_NAME_CHARACTERS: Final = 200
 _QUOTED: Final = re.compile(
-    r"“([^“”\n]{3,80})”|„([^„“”\n]{3,80})[“”]|«\s?([^«»\n]{3,80}?)\s?»|\"([^\"\n]{3,80})\""
+    r"“([^“”\n]{2,80})”|„([^„“”\n]{2,80})[“”]|«\s?([^«»\n]{2,80}?)\s?»|\"([^\"\n]{2,80})\""
     # ``so'' is written in text that was cut into tokens before.
     r"|``\s?([^`'\n]{3,80}?)\s?''|「([^「」\n]{2,80})」|『([^『』\n]{2,80})』|《([^《》\n]{2,80})》|〈([^〈〉\n]{2,80})〉"
 )
+_SHORT_IN: Final = '“„«"'
+"""Quotation marks in which a name of two characters has no case."""
 _BRACKETS: Final = re.compile(r"\s*[(（][^()（）]*[)）]")
 _SENTENCE_ENDS: Final = (".", "!", "?", "…", "。", "！", "？")
 _MAX_TITLE_WORDS: Final = 6
@@ -115,6 +117,9 @@ def quoted_spans(text: str) -> Iterator[tuple[int, int]]:
     """What stands between quotation marks and may be a name: first character, one past the last."""
     for found in _QUOTED.finditer(text):
         start, end = next(span for span in found.regs[1:] if span != (-1, -1))
+        if end - start < 3 and found[0][0] in _SHORT_IN and (text[start].islower() or text[start].isupper()):
+            # "No" and "ok" are said, not named; “서울” is a name.
+            continue
         while start < end and text[start].isspace():
             start += 1
         while end > start and (text[end - 1].isspace() or text[end - 1] in ".,;:!?"):

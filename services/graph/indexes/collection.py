@@ -28,6 +28,11 @@ _HEAR_SECONDS: Final = 5.0
 """Most time for the graph store to tell what was said by hand: passages are not kept waiting for it."""
 
 
+def base(cursor: Cursor) -> str:
+    """The incarnation of the collection itself: vector's cursors also say how much of the feed was gone."""
+    return cursor.incarnation.partition(".")[0]
+
+
 class IndexedCollection:
     """Reads all of a collection once, then follows its changes, over any number of runs.
 
@@ -76,7 +81,7 @@ class IndexedCollection:
         Raises CollectionNotFound when the collection is gone.
         """
         while True:
-            if self._gone or (cursor is not None and cursor.incarnation != self.info.incarnation):
+            if self._gone or (cursor is not None and base(cursor) != self.info.incarnation):
                 raise CollectionNotFound(f"There is no collection {self.info.name!r} any more.")
             if self.cursor is not None and (cursor is None or self.cursor.seq >= cursor.seq):
                 return
@@ -107,12 +112,12 @@ class IndexedCollection:
         async with aclosing(self._feed.watch(self.info.name, _WATCHER, self.cursor, with_vector=True)) as events:
             async for event in events:
                 if isinstance(event, Reset):
-                    if event.cursor.incarnation != self.info.incarnation:
+                    if base(event.cursor) != self.info.incarnation:
                         raise CollectionNotFound("The collection was made anew.")
-                    # The feed does not reach back to where this index is: read what is there now.
+                    # What is gone from the feed this index has not seen: the next run reads what is there.
                     self._move(None)
-                    await self._read(event.cursor)
-                elif isinstance(event, Changes):
+                    raise PeerUnavailable("the change feed was compacted; the collection is read anew")
+                if isinstance(event, Changes):
                     async with self._turn:
                         await self._apply(event.items)
                     self._move(event.cursor)

@@ -74,6 +74,11 @@ def is_login(error: Neo4jError) -> bool:
     return isinstance(error, AuthError)
 
 
+def ran_out_of_time(error: Neo4jError) -> bool:
+    """Whether the server ended the transaction because of its time."""
+    return error.code in _TIMED_OUT
+
+
 def meets_another(error: BaseException) -> bool:
     """Whether a transaction failed only because another one touched the same things: nothing of it was written, and
     it may be repeated as a whole. ArcadeDB tells two concurrent MERGEs of one key by a ConstraintError, and a record

@@ -114,8 +114,9 @@ class Chunker:
                 cut -= 1
             if cut == first + self._limit // 2:
                 cut = last
-            units.append(Unit(begin, start + tokens[cut - 1][1], cut - first))
-            begin = start + tokens[cut][0]
+            end_before = start + tokens[cut - 1][1]
+            units.append(Unit(begin, end_before, cut - first))
+            begin = _resumed(text, end_before, start + tokens[cut][0])
             first = cut
         units.append(Unit(begin, end, len(tokens) - first))
         return units
@@ -151,7 +152,14 @@ def _words(text: str, start: int, end: int, tokens: Sequence[Span]) -> Iterator[
     for place, (first, _) in enumerate(tokens):
         fresh = text[start + first - 1].isspace() or count >= _LONGEST_WORD
         if place and fresh:
-            yield Unit(begin, start + tokens[place - 1][1], count)
-            begin, count = start + first, 0
+            end_before = start + tokens[place - 1][1]
+            yield Unit(begin, end_before, count)
+            begin, count = _resumed(text, end_before, start + first), 0
         count += 1
     yield Unit(begin, end, count)
+
+
+def _resumed(text: str, end: int, next_token: int) -> int:
+    """Where a part begins that follows one ending at `end`: with what the tokenizer passes over, such as control
+    characters, but not with white space."""
+    return next_token - len(text[end:next_token].lstrip())

@@ -13,6 +13,7 @@ from tests.stacks import Stores
 from tests.support import graph
 from tests.support.cache import reason
 from tests.support.graph import GraphDoor
+from tests.support.graph_dump import clear_all
 
 
 async def ask(store: GraphStore, tenant: str) -> list[object]:
@@ -63,10 +64,7 @@ async def test_what_another_tenant_left_closes_raw_cypher(
             await door.rows("MATCH (p:Passage) RETURN p")
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert reason(caught.value) == "CYPHER_NEEDS_ISOLATION"
-        claim = await claimed(store, other)
-        while not await store.clear(claim, 30):
-            pass
-        await store.forget(claim)
+        await clear_all(store)
         assert await door.rows("MATCH (p:Passage) RETURN p") == []
 
 

@@ -118,7 +118,7 @@ async def test_exactly_once_while_followers_and_the_store_die(
             if dies != "store":
                 await stack.enter_async_context(follower())
             await writing
-            await feed.followed("killed")
+            await feed.followed("killed", 180)
             assert await dump(store, "default") == await scratch(store, tenant, "killed", held), turn
     await feed.drop("killed")
     async with graph.graph_service(stores, feed.address, follow_lease_seconds=1):

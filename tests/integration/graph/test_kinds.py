@@ -1,6 +1,6 @@
 """Where the store takes names as values, types of entities are labels and types of relations are types as well."""
 
-from typing import cast
+from typing import Any
 
 from services.graph.model import NewEntity, NewRelation, RelationKey
 from services.graph.store import GraphStore
@@ -13,16 +13,16 @@ GRAPH_STORES = ("neo4j",)
 async def labels(store: GraphStore, tenant: str) -> dict[str, list[str]]:
     """Of each entity."""
     rows = await _rows(store, tenant, "MATCH (e:Entity) RETURN e.key AS one, labels(e) AS all ORDER BY one")
-    return {str(row[0]): sorted(cast(list[str], row[1])) for row in rows}
+    return {str(row[0]): sorted(row[1]) for row in rows}
 
 
-async def types(store: GraphStore, tenant: str) -> list[list[object]]:
+async def types(store: GraphStore, tenant: str) -> list[list[Any]]:
     """Of relations between entities, with their weights and whom they lead from and to."""
     return await _rows(
         store,
         tenant,
-        "MATCH (a:Entity)-[x]->(b:Entity) "
-        "RETURN type(x) AS t, a.key AS a, b.key AS b, x.weight AS w ORDER BY t, a, b, w",
+        "MATCH (a:Entity)-[x]->(b:Entity) RETURN type(x) AS t, a.key AS a, b.key AS b, x.weight AS w "
+        "ORDER BY t, a, b, w",
     )
 
 
@@ -68,10 +68,10 @@ async def test_names_are_values(store: GraphStore, tenant: str) -> None:
     assert [one.name for one in await store.entities(tenant, ["g"], ["a", "b"])] == ["A", "B"]
 
 
-async def _rows(store: GraphStore, tenant: str, statement: str) -> list[list[object]]:
+async def _rows(store: GraphStore, tenant: str, statement: str) -> list[list[Any]]:
     assert isinstance(store, StoreReader)
 
-    async def work(transaction: Transaction) -> list[list[object]]:
+    async def work(transaction: Transaction) -> list[list[Any]]:
         return [list(row.values()) for row in await transaction.run(statement)]
 
     return await store._read(tenant, work, list)

@@ -3,7 +3,7 @@
 from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from services.providers.embedding import weights
@@ -150,6 +150,7 @@ def test_the_header_holds_title_and_headings_within_its_share(pieces: WordPieces
 
 
 @settings(max_examples=60, deadline=None)
+@example(text="!" * 12 + "\x1b" + "!" * 12, form="text", estimate=False)
 @given(
     text=st.text(
         st.one_of(st.sampled_from("a b.\n#-*`>|!？。 가나\t\r1"), st.characters(exclude_categories=["Cs"])),

@@ -11,7 +11,7 @@ from services.graph.stores import failures
 
 log = logging.getLogger(__name__)
 
-_SECONDS: Final = 10.0
+_SECONDS: Final = 20.0
 _VERSION: Final = "CALL dbms.components() YIELD name, versions, edition RETURN name, versions[0] AS version, edition"
 _DYNAMIC: Final = "EXPLAIN MATCH (n:Entity {uid: ''}) SET n:$($labels) MERGE (n)-[:$($type)]->(n)"
 _WRITE: Final = "CREATE (n:Passage {uid: '/probe'}) RETURN n.uid"
@@ -24,13 +24,16 @@ _BUILT_IN: Final = ("db.", "dbms.", "tx.", "cdc.")
 does not always show that it calls them."""
 
 _FILES: Final = ("file:///pergola-probe.csv", "file:/etc/hosts")
-_ADDRESSES: Final = tuple(
-    f"{scheme}://{host}/"
-    for scheme in ("http", "https", "ftp")
-    for host in (
-        *("127.0.0.1:9", "10.0.0.1:9", "172.16.0.1:9", "192.168.0.1:9", "169.254.169.254", "100.64.0.1:9"),
-        *("192.0.2.1:9", "198.51.100.1:9", "203.0.113.1:9", "[::1]:9", "[fe80::1]:9", "[fd00::1]:9", "[2001:db8::1]:9"),
-    )
+_ADDRESSES: Final = (
+    "https://127.0.0.1:9/",
+    "ftp://127.0.0.1:9/",
+    *(
+        f"http://{host}/"
+        for host in (
+            *("127.0.0.1:9", "10.0.0.1:9", "172.16.0.1:9", "192.168.0.1:9", "169.254.169.254", "100.64.0.1:9"),
+            *("192.0.2.1:9", "203.0.113.1:9", "[::1]:9", "[fe80::1]:9", "[fd00::1]:9", "[2001:db8::1]:9"),
+        )
+    ),
 )
 """This machine, private networks, the address at which clouds tell secrets, and public ones that belong to nobody."""
 
@@ -67,7 +70,7 @@ async def _version(session: neo4j.AsyncSession) -> str:
     try:
         rows = await _rows(session, _VERSION)
     except Neo4jError as error:
-        if _is_gone(error):
+        if _says_nothing(error):
             raise
         return ""
     return " ".join(str(part) for part in rows[0]) if rows else ""
@@ -77,7 +80,7 @@ async def _accepts(session: neo4j.AsyncSession, statement: LiteralString, **para
     try:
         await _rows(session, statement, **parameters)
     except Neo4jError as error:
-        if _is_gone(error):
+        if _says_nothing(error):
             raise
         return False
     return True
@@ -88,7 +91,7 @@ async def _refuses_writes(session: neo4j.AsyncSession) -> bool:
     try:
         await _rows(session, _WRITE)
     except Neo4jError as error:
-        if _is_gone(error):
+        if _says_nothing(error):
             raise
         return failures.is_read_only(error)
     log.error("the graph store lets a session that asked to read write; raw Cypher stays off")
@@ -102,7 +105,7 @@ async def _closed(session: neo4j.AsyncSession) -> bool:
             name for (name,) in await _rows(session, _FUNCTIONS)
         ]
     except Neo4jError as error:
-        if _is_gone(error):
+        if _says_nothing(error):
             raise
         return False
     if plugins:
@@ -120,15 +123,23 @@ async def _is_locked(session: neo4j.AsyncSession, source: str) -> bool:
     try:
         await _rows(session, _LOAD, **{"from": source})
     except Neo4jError as error:
-        if _is_gone(error):
+        if failures.ran_out_of_time(error):
+            # It may have been waiting for an answer from there.
+            return False
+        if _says_nothing(error):
             raise
         return failures.is_closed_source(error)
     return False
 
 
-def _is_gone(error: Neo4jError) -> bool:
-    """Whether this says nothing of what the server can do: it is starting, or lacks the database."""
-    return error.is_retryable() or error.code == failures.NO_DATABASE or failures.is_login(error)
+def _says_nothing(error: Neo4jError) -> bool:
+    """Whether this says nothing of what the server can do: it is starting, has too much to do, lacks the database."""
+    return (
+        error.is_retryable()
+        or error.code == failures.NO_DATABASE
+        or failures.is_login(error)
+        or failures.ran_out_of_time(error)
+    )
 
 
 async def _rows(session: neo4j.AsyncSession, statement: LiteralString, **parameters: Any) -> list[list[Any]]:

@@ -110,6 +110,9 @@ class Neo4jStore(StoreReader, StoreFollower, StoreEditor):
                 "this graph store has one database for all tenants; raw Cypher needs one a tenant, or a single tenant"
             )
         found = await self.capabilities()
+        if not (found.read_sessions and found.closed):
+            # It may have been set right since.
+            found = await self.probe()
         if not found.read_sessions:
             raise CypherNeedsIsolation("this graph store does not keep raw Cypher from writing; use the other RPCs")
         if not found.closed:
