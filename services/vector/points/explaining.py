@@ -97,7 +97,7 @@ class Explaining:
             sizes=sizes,
             route_reason=_reason(collection, prepared, plan, sizes),
             depth=depth,
-            ef=store.width(depth, want.ef) if plan.route == "index" and sizes.indexed else 0,
+            ef=store.width(want) if plan.route == "index" and sizes.indexed else 0,
             more=(plan.fitting or 0) > search.FEW,
             points=found,
             terms=terms,

@@ -54,9 +54,9 @@ def order(word: str, points: int) -> tuple[int, bytes]:
     return points, lexicon.key(word)
 
 
-def width(depth: int, ef: int | None) -> int:
-    """Width of an index search."""
-    return arms.width(depth, ef)
+def width(want: Want) -> int:
+    """Width of the index search for it."""
+    return arms.width(search.depth_of(want), want.ef, filtered=want.filter is not None)
 
 
 async def sizes(session: Session, collection: Collection) -> Sizes:
