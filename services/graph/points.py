@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, NewType, Protocol
 
 from services.graph.feed import Text
+from services.graph.model import Cursor
 from services.graph.passages.passage import Vector, Vectors
 
 Filter = NewType("Filter", bytes)
@@ -62,6 +63,9 @@ class Points(Protocol):
     """
 
     async def collection(self, name: str) -> CollectionInfo: ...
+
+    async def head(self, name: str) -> Cursor:
+        """Where the collection's change feed ends now."""
 
     async def embed(self, texts: Sequence[str], model: str) -> Vectors:
         """One vector a text."""

@@ -105,6 +105,7 @@ class ScriptedFeed(
                 dimension=DIMENSION,
                 embedding_model="fake",
                 graph=True,
+                last_change=len(found.changes),
             )
         )
 

@@ -75,6 +75,10 @@ class IndexedCollection:
         self._move(None)
         await self.held.drop(self.info.name)
 
+    def behind(self, head: Cursor) -> bool:
+        """Whether something up to `head` is not in the index."""
+        return self.cursor is None or base(self.cursor) != head.incarnation or self.cursor.seq < head.seq
+
     async def reached(self, cursor: Cursor | None = None) -> None:
         """Returns when everything up to `cursor` is in the index, or, without one, when it was read once.
 

@@ -40,6 +40,10 @@ class HeldIndex:
             part = passages[first : first + _AT_ONCE]
             await self.ask(lambda index, part=part: put(index, part))  # type: ignore[misc]
 
+    async def lacking(self, ids: Sequence[str]) -> set[str]:
+        """Those of the ids that are not there."""
+        return await self.ask(lambda index: {one for one in ids if one not in index})
+
     async def delete(self, ids: Sequence[str]) -> None:
         """Removes passages; ids that are not there are passed over."""
 

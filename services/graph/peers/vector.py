@@ -80,10 +80,17 @@ class VectorPeer:
     # Points and embeddings.
 
     async def collection(self, name: str) -> CollectionInfo:
+        one = await self._collection(name)
+        return CollectionInfo(name, one.incarnation, one.embedding_model, one.dimension, one.graph)
+
+    async def head(self, name: str) -> Cursor:
+        one = await self._collection(name)
+        return Cursor(one.incarnation, one.last_change)
+
+    async def _collection(self, name: str) -> collection_pb2.Collection:
         with _translated():
             answer = await self._collections.GetCollection(collection_pb2.GetCollectionRequest(collection=name))
-        one = answer.collection
-        return CollectionInfo(name, one.incarnation, one.embedding_model, one.dimension, one.graph)
+        return answer.collection
 
     async def model_for(self, graph: str) -> str:
         """The embedding model of the collection that a graph is of; empty, vector's own one, when it is of none."""

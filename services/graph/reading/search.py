@@ -106,10 +106,10 @@ class Search:
             return []
         model = await self._meanings.model_for(wanted.graph)
         texts = [one.name[:_MOST_LETTERS] for one in entities]
-        vectors = [*await self._meanings.embed([wanted.query], model)]
+        vectors = [await self._meanings.embed([wanted.query], model)]
         for begin in range(0, len(texts), _TEXTS_AT_ONCE):
-            vectors += await self._meanings.embed(texts[begin : begin + _TEXTS_AT_ONCE], model)
-        matrix = np.stack(vectors)
+            vectors.append(await self._meanings.embed(texts[begin : begin + _TEXTS_AT_ONCE], model))
+        matrix = np.concatenate(vectors)
         matrix = matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
         cosines = np.clip(matrix[1:] @ matrix[0], 0.0, 1.0)
         return _best([Scored(one, float(score)) for one, score in zip(entities, cosines, strict=True)], wanted.limit)

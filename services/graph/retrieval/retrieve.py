@@ -7,6 +7,7 @@ from typing import Final
 
 from services.graph.indexes.collection import IndexedCollection
 from services.graph.indexes.keeper import Indexes
+from services.graph.indexes.reading import key
 from services.graph.points import Points
 from services.graph.retrieval import hybrid, steps
 from services.graph.retrieval.entities import entities
@@ -44,7 +45,10 @@ class Retrieval:
         seconds = self._link_seconds if left is None else max(0.0, min(self._link_seconds, left - _RESERVE))
         deadline = time.monotonic() + seconds
         groups, plain, degraded = await self._where(scope, seconds * _WAITING)
-        ranked = await asyncio.gather(*(self._rank(group, scope, text, wish, deadline) for group in groups))
+        ranked, behind = await asyncio.gather(
+            asyncio.gather(*(self._rank(group, scope, text, wish, deadline) for group in groups)),
+            self._behind(groups),
+        )
         rankings: list[Ranking] = []
         for group, one in zip(groups, ranked, strict=True):
             if one is None:
@@ -53,8 +57,10 @@ class Retrieval:
             else:
                 rankings.append(one)
                 degraded.append(one.degraded)
+        behind = [one for one in behind if one.info.name not in plain]
+        degraded += [f"what {one.info.name} got last is ranked by hybrid search, without links yet" for one in behind]
         detail = _detail(rankings)
-        hits = await self._hits(rankings, plain, scope, text, wish) if wish.mode != "entities" else []
+        hits = await self._hits(rankings, plain, behind, scope, text, wish) if wish.mode != "entities" else []
         found = await self._entities(rankings, scope, wish, degraded) if wish.mode != "passages" else []
         return Answer(hits, found, "; ".join(dict.fromkeys(one for one in degraded if one)), detail)
 
@@ -78,6 +84,12 @@ class Retrieval:
                 groups.setdefault(id(indexed.held), []).append(indexed)
         return list(groups.values()), plain, degraded
 
+    async def _behind(self, groups: Sequence[Sequence[IndexedCollection]]) -> list[IndexedCollection]:
+        """Collections that have changes now which are not in their index yet."""
+        indexed = [one for group in groups for one in group]
+        heads = await asyncio.gather(*(self._peer.head(one.info.name) for one in indexed))
+        return [one for one, head in zip(indexed, heads, strict=True) if one.behind(head)]
+
     async def _rank(
         self, group: Sequence[IndexedCollection], scope: Scope, text: str, wish: Wish, deadline: float
     ) -> Ranking | None:
@@ -90,7 +102,13 @@ class Retrieval:
             return None
 
     async def _hits(
-        self, rankings: Sequence[Ranking], plain: Sequence[str], scope: Scope, text: str, wish: Wish
+        self,
+        rankings: Sequence[Ranking],
+        plain: Sequence[str],
+        behind: Sequence[IndexedCollection],
+        scope: Scope,
+        text: str,
+        wish: Wish,
     ) -> list[Hit]:
         """The best of all indexes and searches: their scores are made of the same parts."""
         best = sorted((one for ranking in rankings for one in ranking.answer.hits), key=lambda one: -one.score)[
@@ -98,13 +116,24 @@ class Retrieval:
         ]
         ids = steps.wanted(best)
         read = asyncio.gather(*(self._peer.points(name, part) for name, part in ids.items()))
+        many = max(_CANDIDATES, wish.k)
         searched = asyncio.gather(
-            *(self._peer.find(name, text, max(_CANDIDATES, wish.k), scope.filter) for name in plain)
+            *(self._plain(name, text, many, scope) for name in plain),
+            *(self._fresh(one, text, many, scope) for one in behind),
         )
         points = steps.by_id([point for found in await read for point in found])
         linked = [hit for one in best if (hit := steps.hit(text, one, points)) is not None]
-        others = [hit for found in await searched for hit in hybrid.hits(text, found)]
+        others = [hit for hits in await searched for hit in hits]
         return sorted([*linked, *others], key=lambda hit: -hit.score)[: wish.k]
+
+    async def _fresh(self, indexed: IndexedCollection, text: str, many: int, scope: Scope) -> list[Hit]:
+        """Passages of a collection that its index does not have yet."""
+        hits = await self._plain(indexed.info.name, text, many, scope)
+        lacking = await indexed.held.lacking([key(one.point.collection, one.point.id) for one in hits])
+        return [one for one in hits if key(one.point.collection, one.point.id) in lacking]
+
+    async def _plain(self, name: str, text: str, many: int, scope: Scope) -> list[Hit]:
+        return hybrid.hits(text, await self._peer.find(name, text, many, scope.filter))
 
     async def _entities(
         self, rankings: Sequence[Ranking], scope: Scope, wish: Wish, degraded: list[str]
@@ -113,8 +142,8 @@ class Retrieval:
         named: set[str] = set()
         for one in rankings:
             named.update(one.answer.phrases)
-            for key, share in one.answer.entities:
-                shares[key] = max(share, shares.get(key, 0.0))
+            for name, share in one.answer.entities:
+                shares[name] = max(share, shares.get(name, 0.0))
         try:
             async with asyncio.timeout(self._link_seconds):
                 return await entities(self._store, scope, shares, named, wish.k)

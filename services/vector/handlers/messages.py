@@ -59,6 +59,7 @@ def collection(one: Collection, counts: Counts) -> collection_pb2.Collection:
         incarnation=one.incarnation,
         storage=one.storage,
         exact_only=not one.indexed,
+        last_change=counts.seq,
         lexical=collection_pb2.Lexical(language=one.language, k1=one.k1, b=one.b),
     )
     if (one.chunk_mode, one.chunk_tokens, one.chunk_overlap) != (None, None, None):
