@@ -1,6 +1,6 @@
 """How Retrieve grows: its p95 with 100,000 passages against 10,000, and what an index of 100,000 takes.
 
-The passages are the corpus that PERGOLA_EVAL_DIR names and distractors made of it, upserted as points with their titles in
+The passages are the corpus that PERGOLA_EVAL_DIR names and distractors made of it, upserted as points, titles in
 front. All vectors are made up: this measures time and memory, not what is found. Each size has a suite of its own.
 """
 
