@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import time
 from collections.abc import Sequence
 from contextlib import aclosing, suppress
 from typing import Final
@@ -98,6 +99,7 @@ class IndexedCollection:
         self._moved = asyncio.Event()
 
     async def _read(self, head: Cursor) -> None:
+        began = time.monotonic()
         # What is changed while it is read comes again by the feed, behind `head`.
         await self.held.drop(self.info.name)
         await self._hear()
@@ -108,7 +110,9 @@ class IndexedCollection:
                 await self._put(points)
                 count += len(points)
         await self._settle()
-        log.info("indexed", extra={"collection": self.info.name, "passages": count})
+        await self.held.measure()
+        seconds = self.held.read_seconds = time.monotonic() - began
+        log.info("indexed", extra={"collection": self.info.name, "passages": count, "seconds": round(seconds, 1)})
         self._move(head)
 
     async def _follow(self) -> None:

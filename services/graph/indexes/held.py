@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Final, TypeVar
 
 from services.graph.passages.index.index import PassageIndex
@@ -12,6 +13,14 @@ T = TypeVar("T")
 
 _AT_ONCE: Final = 8
 """Passages that go in before a question gets its turn: some tens of milliseconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """Of an index."""
+
+    passages: int = 0
+    bytes: int = 0
 
 
 class HeldIndex:
@@ -24,6 +33,10 @@ class HeldIndex:
     def __init__(self, dimension: int) -> None:
         self._index = PassageIndex(dimension)
         self._thread = ThreadPoolExecutor(1, "passage-index")
+        self.size = Size()
+        """As it was when `measure` last looked."""
+        self.read_seconds = 0.0
+        """What the last reading of a whole collection took; 0: none is done."""
 
     async def ask(self, act: Callable[[PassageIndex], T]) -> T:
         """Runs a function on the index, when it is its turn."""
@@ -64,9 +77,9 @@ class HeldIndex:
     async def learn(self, phrases: Sequence[str], vectors: Vectors) -> None:
         await self.ask(lambda index: index.learn(phrases, vectors))
 
-    async def bytes_and_passages(self) -> tuple[int, int]:
-        """How large it is."""
-        return await self.ask(lambda index: (index.nbytes, len(index)))
+    async def measure(self) -> None:
+        """Looks how large it is."""
+        self.size = await self.ask(lambda index: Size(len(index), index.nbytes))
 
     def close(self) -> None:
         """Ends the thread after what it is doing; the index can't be asked any more."""

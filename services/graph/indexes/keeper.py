@@ -66,6 +66,8 @@ class Indexes:
                     if not self._complained:
                         log.warning("can't look for collections to index, trying on: %s", error.message)
                     self._complained = True
+                # For the meters: an index is asked in its own thread alone.
+                await asyncio.gather(*(held.measure() for held in list(self._held.values())))
                 await asyncio.sleep(self._poll)
         finally:
             running = [run.task for run in self._runs.values() if run.task is not None]
