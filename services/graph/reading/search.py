@@ -108,7 +108,8 @@ class Search:
         texts = [one.name[:_MOST_LETTERS] for one in entities]
         vectors = [*await self._meanings.embed([wanted.query], model)]
         for begin in range(0, len(texts), _TEXTS_AT_ONCE):
-            vectors += await self._meanings.embed(texts[begin : begin + _TEXTS_AT_ONCE], model)
+            # Not `+=`, by which an array would be added to the list as numbers are.
+            vectors.extend(await self._meanings.embed(texts[begin : begin + _TEXTS_AT_ONCE], model))
         matrix = np.stack(vectors)
         matrix = matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
         cosines = np.clip(matrix[1:] @ matrix[0], 0.0, 1.0)
