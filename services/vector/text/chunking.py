@@ -101,11 +101,14 @@ class Chunker:
         text may have a hundred thousand headings.
         """
         texts = [" – ".join(filter(None, (title, *(path[1:] if path[:1] == (title,) else path)))) for path in paths]
-        most = self._header_limit
-        return [
-            _Header(text, len(spans)) if len(spans) <= most else _Header(text[: spans[most - 1][1]], most)
-            for text, spans in zip(texts, self._tokenizer.spans(texts), strict=True)
-        ]
+        headers = []
+        for text, spans in zip(texts, self._tokenizer.spans(texts), strict=True):
+            cut = len(spans)
+            if cut > self._header_limit:
+                cut = _between(spans, self._header_limit, 0)
+                text = text[: spans[cut - 1][1]] if cut else ""
+            headers.append(_Header(text, cut))
+        return headers
 
     def _units(self, text: str, spans: Sequence[Span], limit: int) -> Iterator[Unit]:
         """What `spans` are packed from: themselves, where they exceed the limit parts of them; in mode `tokens` words.
@@ -134,11 +137,10 @@ class Chunker:
                 between = cut
                 while between > first + limit // 2 and not text[start + tokens[between][0] - 1].isspace():
                     between -= 1
-                if between > first + limit // 2:
-                    cut = between
+                cut = between if between > first + limit // 2 else _between(tokens, cut, first + 1)
             # What begins inside a word may have more tokens by itself than it had within the word.
             while (over := self._count(text, begin, start + tokens[cut - 1][1]) - limit) > 0 and cut > first + 1:
-                cut = max(first + 1, cut - over)
+                cut = _between(tokens, max(first + 1, cut - over), first + 1)
             end_before = start + tokens[cut - 1][1] if cut < len(tokens) else end
             units.append(Unit(begin, end_before, max(cut - first, self._count(text, begin, end_before)), limit))
             if cut < len(tokens):
@@ -185,13 +187,20 @@ def _words(text: str, start: int, end: int, tokens: Sequence[Span], limit: int) 
     """Tokens that stand together without white space, in scripts without it a few at a time."""
     begin, count = start, 0
     for place, (first, _) in enumerate(tokens):
-        fresh = text[start + first - 1].isspace() or count >= _LONGEST_WORD
+        fresh = text[start + first - 1].isspace() or (count >= _LONGEST_WORD and first >= tokens[place - 1][1])
         if place and fresh:
             end_before = start + tokens[place - 1][1]
             yield Unit(begin, end_before, count, limit)
             begin, count = _resumed(text, end_before, start + first), 0
         count += 1
     yield Unit(begin, end, count, limit)
+
+
+def _between(tokens: Sequence[Span], cut: int, least: int) -> int:
+    """`cut`, or the last place before it that is not inside a character: some, such as Hangul, are several tokens."""
+    while cut > least and tokens[cut][0] < tokens[cut - 1][1]:
+        cut -= 1
+    return cut
 
 
 def _resumed(text: str, end: int, next_token: int) -> int:

@@ -195,7 +195,9 @@ _WORDS = st.one_of(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
+@example(title="word " * 5 + "가나다" * 2, headings=[], text="word " * 9 + "unbelievablyoverextended" * 4,
+         mode="structure", tokens=48, estimate=False)  # fmt: skip
 @given(
     title=st.lists(_WORDS, max_size=40).map("".join),
     headings=st.lists(st.lists(_WORDS, max_size=20).map("".join), max_size=4),
