@@ -3,7 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from services.providers.embedding.model import Span, Tokenizer
 from services.vector.model import Chunking
@@ -39,6 +39,11 @@ class Unit:
     """Most tokens of a passage that begins with it: that depends on the headings above."""
 
 
+class _Header(NamedTuple):
+    text: str
+    tokens: int
+
+
 class Chunker:
     """Cuts texts for one model."""
 
@@ -64,17 +69,16 @@ class Chunker:
         for together in self._together(sections):
             # Where each section begins, to know under which headings a passage does.
             starts = [one.spans[0][0] for one in together]
-            headers = [self.header(title, one.path) for one in together]
-            limits = [min(self._tokens, self._window - len(spans)) for spans in self._tokenizer.spans(headers)]
+            headers = self._headers(title, [one.path for one in together])
             units = (
                 unit
-                for one, limit in zip(together, limits, strict=True)
-                for unit in self._units(text, one.spans, limit)
+                for one, header in zip(together, headers, strict=True)
+                for unit in self._units(text, one.spans, min(self._tokens, self._window - header.tokens))
             )
             for start, end in self._pack(units):
                 place = bisect_right(starts, start) - 1
                 section = together[place]
-                passages.append(Passage(start, end, section.path, section.page, headers[place]))
+                passages.append(Passage(start, end, section.path, section.page, headers[place].text))
         return passages
 
     def _together(self, sections: Iterable[Section]) -> Iterator[list[Section]]:
@@ -90,15 +94,21 @@ class Chunker:
         if held:
             yield held
 
-    def header(self, title: str, path: Sequence[str]) -> str:
-        """What is embedded above a passage, so that it can be found by what it is about: title and headings.
+    def _headers(self, title: str, paths: Sequence[tuple[str, ...]]) -> list[_Header]:
+        """What is embedded above passages, so that they can be found by what they are about: title and headings.
 
-        A first heading that is the title is not said twice. Cut to its share of the window.
+        A first heading that is the title is not said twice. Cut to their share of the window. All at once, because a
+        text may have a hundred thousand headings.
         """
-        parts = [title, *(path[1:] if path and path[0] == title else path)]
-        text = " – ".join(part for part in parts if part)
-        spans = self._tokenizer.spans([text])[0]
-        return text if len(spans) <= self._header_limit else text[: spans[self._header_limit - 1][1]]
+        texts = [" – ".join(filter(None, (title, *(path[1:] if path[:1] == (title,) else path)))) for path in paths]
+        headers = []
+        for text, spans in zip(texts, self._tokenizer.spans(texts), strict=True):
+            cut = len(spans)
+            if cut > self._header_limit:
+                cut = _between(spans, self._header_limit, 0)
+                text = text[: spans[cut - 1][1]] if cut else ""
+            headers.append(_Header(text, cut))
+        return headers
 
     def _units(self, text: str, spans: Sequence[Span], limit: int) -> Iterator[Unit]:
         """What `spans` are packed from: themselves, where they exceed the limit parts of them; in mode `tokens` words.
@@ -127,11 +137,10 @@ class Chunker:
                 between = cut
                 while between > first + limit // 2 and not text[start + tokens[between][0] - 1].isspace():
                     between -= 1
-                if between > first + limit // 2:
-                    cut = between
+                cut = between if between > first + limit // 2 else _between(tokens, cut, first + 1)
             # What begins inside a word may have more tokens by itself than it had within the word.
             while (over := self._count(text, begin, start + tokens[cut - 1][1]) - limit) > 0 and cut > first + 1:
-                cut = max(first + 1, cut - over)
+                cut = _between(tokens, max(first + 1, cut - over), first + 1)
             end_before = start + tokens[cut - 1][1] if cut < len(tokens) else end
             units.append(Unit(begin, end_before, max(cut - first, self._count(text, begin, end_before)), limit))
             if cut < len(tokens):
@@ -178,13 +187,20 @@ def _words(text: str, start: int, end: int, tokens: Sequence[Span], limit: int) 
     """Tokens that stand together without white space, in scripts without it a few at a time."""
     begin, count = start, 0
     for place, (first, _) in enumerate(tokens):
-        fresh = text[start + first - 1].isspace() or count >= _LONGEST_WORD
+        fresh = text[start + first - 1].isspace() or (count >= _LONGEST_WORD and first >= tokens[place - 1][1])
         if place and fresh:
             end_before = start + tokens[place - 1][1]
             yield Unit(begin, end_before, count, limit)
             begin, count = _resumed(text, end_before, start + first), 0
         count += 1
     yield Unit(begin, end, count, limit)
+
+
+def _between(tokens: Sequence[Span], cut: int, least: int) -> int:
+    """`cut`, or the last place before it that is not inside a character: some, such as Hangul, are several tokens."""
+    while cut > least and tokens[cut][0] < tokens[cut - 1][1]:
+        cut -= 1
+    return cut
 
 
 def _resumed(text: str, end: int, next_token: int) -> int:
