@@ -77,9 +77,9 @@ chaos-vector: ## Kill parts of the vector service under write load: make chaos-v
 	$(call INSTALL,dev)
 	@exec $(RUN) -m tests.fault.vector $(if $(N),--rounds $(N)) $(if $(SEED),--seed $(SEED))
 
-eval: ## Measure what is found: make eval DATA=DIR, or PERGOLA_EVAL_DIR.
+eval: ## Measure what is found: make eval DATA=DIR, or PERGOLA_EVAL_DIR. VARIANTS=dense,retrieve: only these.
 	$(call INSTALL,dev)
-	@exec $(RUN) -m bench.evaluation $(DATA)
+	@exec $(RUN) -m bench.evaluation $(DATA) $(if $(VARIANTS),--variants $(VARIANTS))
 
 clean: ## Remove what was generated and installed; the data in .pergola/ stay.
 	rm -rf .venv build .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

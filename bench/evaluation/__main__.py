@@ -19,6 +19,7 @@ _K: Final = 10
 _DEEPER: Final = 3
 """A document may have several passages among those found: so many times k are asked for."""
 _DEPTHS: Final = (2, 5, 10)
+_VARIANTS: Final = ("dense", "retrieve", "lower-case", "single-hop", "triples", "untitled")
 
 
 class _Row(NamedTuple):
@@ -33,13 +34,16 @@ def main(arguments: Sequence[str]) -> int:
     """Exit codes: 0, 1 when it can't be run."""
     parser = argparse.ArgumentParser(prog="make eval", description=__doc__)
     parser.add_argument("data", nargs="?", help="folder with *_corpus.json and the questions; default PERGOLA_EVAL_DIR")
+    parser.add_argument(
+        "--variants", type=_variants, default=_VARIANTS, help=f"some of {','.join(_VARIANTS)}; default: all"
+    )
     options = parser.parse_args(arguments)
     try:
         folder = corpus.folder(options.data)
         data = load(folder)
-        given = triples.load(folder, data)
+        given = triples.load(folder, data) if "triples" in options.variants else {}
         with running() as suite:
-            rows = _measure(suite, data, given)
+            rows = _measure(suite, data, given, options.variants)
     except (BenchmarkError, ValueError, OSError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -47,26 +51,38 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _measure(suite: Suite, data: DataSet, given: dict[triples.Triple, list[int]]) -> list[_Row]:
+def _variants(text: str) -> tuple[str, ...]:
+    named = text.split(",")
+    if unknown := sorted(set(named) - set(_VARIANTS)):
+        raise argparse.ArgumentTypeError(f"no variant {unknown[0]!r}; there are {', '.join(_VARIANTS)}")
+    return tuple(named)
+
+
+def _measure(
+    suite: Suite, data: DataSet, given: dict[triples.Triple, list[int]], variants: Sequence[str]
+) -> list[_Row]:
     _say(f"{len(data.corpus)} documents, {len(data.questions)} questions")
-    _timed("titled", len(data.corpus), lambda: _titled(suite, data))
-    lower = [Asked(one.question.lower(), one.gold) for one in data.questions]
-    rows = [
-        _row("dense", "eval-dense", suite.dense, "titled", data.questions),
-        _row("retrieve", "eval-retrieve", suite.retrieve, "titled", data.questions),
-        _row("retrieve, lower case", "eval-lower-case", suite.retrieve, "titled", lower),
-        _row("dense, single hop", "", suite.dense, "titled", data.first_hops),
-        _row("retrieve, single hop", "eval-single-hop", suite.retrieve, "titled", data.first_hops),
-    ]
+    rows: list[_Row] = []
+    if set(variants) != {"untitled"}:
+        _timed("titled", len(data.corpus), lambda: _titled(suite, data))
+    if "dense" in variants:
+        rows.append(_row("dense", "eval-dense", suite.dense, "titled", data.questions))
+    if "retrieve" in variants:
+        rows.append(_row("retrieve", "eval-retrieve", suite.retrieve, "titled", data.questions))
+    if "lower-case" in variants:
+        lower = [Asked(one.question.lower(), one.gold) for one in data.questions]
+        rows.append(_row("retrieve, lower case", "eval-lower-case", suite.retrieve, "titled", lower))
+    if "single-hop" in variants:
+        rows.append(_row("dense, single hop", "", suite.dense, "titled", data.first_hops))
+        rows.append(_row("retrieve, single hop", "eval-single-hop", suite.retrieve, "titled", data.first_hops))
     if given:
         refused = triples.give(suite, "titled", given)
         _say(f"  {len(given)} triples given, {refused} refused")
         rows.append(_row("retrieve, triples", "eval-triples", suite.retrieve, "titled", data.questions))
-    _timed("untitled", len(data.corpus), lambda: _untitled(suite, data))
-    rows += [
-        _row("dense, untitled", "", suite.dense, "untitled", data.questions),
-        _row("retrieve, untitled", "eval-untitled", suite.retrieve, "untitled", data.questions),
-    ]
+    if "untitled" in variants:
+        _timed("untitled", len(data.corpus), lambda: _untitled(suite, data))
+        rows.append(_row("dense, untitled", "", suite.dense, "untitled", data.questions))
+        rows.append(_row("retrieve, untitled", "eval-untitled", suite.retrieve, "untitled", data.questions))
     return rows
 
 

@@ -1,7 +1,7 @@
 """What hybrid search costs: its p95 on 100,000 passages against that of dense search alone.
 
 The same questions, with their vectors given, at one caller: embedding a text would be the larger part of both and hide
-the difference. Questions are six words that stand together in a passage, some of them in most passages.
+the difference. Questions are words that stand together in a passage, some of them in most passages.
 """
 
 import tempfile
@@ -10,7 +10,7 @@ from typing import Final
 
 from bench._harness.result import Bar, Result, Series
 from bench._points.callers import Pergola, median, one_loop
-from bench._points.data import Data
+from bench._points.data import QUESTION, Data
 from bench._points.service import holding
 
 _COUNT: Final = 100_000
@@ -48,6 +48,6 @@ def measure(rounds: int, seconds: float) -> Result:
         ratio=ratio,
         what=f"p95 of hybrid search on {_COUNT:,} passages against dense alone (less is better)",
         series=series,
-        settings={"passages": _COUNT, "k": _K, "words a question": 6, "seconds a round": seconds},
+        settings={"passages": _COUNT, "k": _K, "words a question": QUESTION, "seconds a round": seconds},
         bars=[Bar("p95", ratio, 3.0, at_most=True)],
     )

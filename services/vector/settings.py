@@ -98,8 +98,14 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
         ),
     ] = "structure"
     chunk_tokens: Annotated[
-        int, Meta(ge=16, le=8192, description="Most tokens of a passage; less where the model's window is smaller.")
-    ] = 192
+        int,
+        Meta(
+            ge=16,
+            le=8192,
+            description="Most tokens of a passage; less where the model's window leaves less beside its title and "
+            "headings.",
+        ),
+    ] = 240
     chunk_overlap_tokens: Annotated[
         int,
         Meta(

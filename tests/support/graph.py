@@ -1,8 +1,6 @@
 """Vector and graph services in this process, over real stores, with what tests do to them."""
 
 import asyncio
-import os
-import sys
 from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
@@ -38,7 +36,7 @@ from services.runtime.settings import load
 from services.runtime.start import Running, serving
 from services.vector.assemble import assemble as assemble_vector
 from services.vector.settings import VectorSettings
-from tests.stacks import CHECKOUT, Stores
+from tests.stacks import Stores
 
 LOCAL = [("grpc.enable_http_proxy", 0)]
 
@@ -61,31 +59,6 @@ def graph_environ(stores: Stores, vector: str, **more: object) -> dict[str, str]
 
 def graph_settings(stores: Stores, vector: str = "127.0.0.1:1", **more: object) -> GraphSettings:
     return load(GraphSettings, "graph", graph_environ(stores, vector, **more))
-
-
-@asynccontextmanager
-async def graph_process(stores: Stores, vector: str, **more: object) -> AsyncIterator[asyncio.subprocess.Process]:
-    """A graph service in a process of its own, which is killed at the end as a crash would."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "services.graph",
-        cwd=CHECKOUT,
-        env=os.environ | graph_environ(stores, vector, **more),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    assert process.stdout is not None
-    try:
-        async with asyncio.timeout(60):
-            async for line in process.stdout:
-                if b'"serving"' in line:
-                    break
-        yield process
-    finally:
-        process.kill()
-        # Whatever it still had to say is read, or the pipe stays open.
-        await process.communicate()
 
 
 def graph_store(stores: Stores, tenants: Collection[str] = ("default",)) -> AbstractAsyncContextManager[GraphStore]:

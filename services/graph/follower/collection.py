@@ -59,16 +59,17 @@ class CollectionFollower:
         self._pace = pace
         self._meters = meters
 
-    async def run(self, holder: str, head: Cursor | None) -> None:
+    async def run(self, holder: str, head: Cursor | None) -> bool:
         """Follows until the claim is lost or the collection is gone; `head` None: it was not among the sources.
+        Returns whether nothing is left to do; False when another has the claim.
 
         Raises PergolaError when a store or peer fails.
         """
         if head is None and not await self._gone():
-            return
+            return True
         claim = await self._store.claim(self._tenant, self._collection, holder, self._pace.lease_seconds)
         if claim is None:
-            return
+            return False
         log.info("following", extra={"tenant": self._tenant, "collection": self._collection, "fence": claim.fence})
         try:
             if head is not None:
@@ -76,12 +77,14 @@ class CollectionFollower:
             await self._clear(claim, given=True)
             await self._store.forget(claim)
             log.info("forgotten", extra={"tenant": self._tenant, "collection": self._collection})
+            return True
         except asyncio.CancelledError:
             # The process stops: the next one need not wait for the lease to end.
             await asyncio.shield(self._release(claim))
             raise
         except FenceLost:
             log.info("another follows now", extra={"tenant": self._tenant, "collection": self._collection})
+            return False
 
     async def _gone(self) -> bool:
         """Whether the collection, which is not among the sources, does not exist any more."""

@@ -55,6 +55,8 @@ class Follower:
         self._meters = meters
         self._runs: dict[tuple[str, str], _Run] = {}
         self._looked_back = -_FORGOTTEN_EVERY
+        self._left: set[tuple[str, str]] = set()
+        """Graphs of the last look back that this process has not done with; most are followed, and not forgotten."""
         self._complained = False
 
     async def run(self) -> None:
@@ -82,9 +84,10 @@ class Follower:
             heads.update({(source.tenant, source.collection): source.head for source in await self._feed.sources()})
             now = time.monotonic()
             if now - self._looked_back >= _FORGOTTEN_EVERY:
-                for one in await self._store.followed():
-                    heads.setdefault(one, None)
+                self._left = set(await self._store.followed())
                 self._looked_back = now
+        for left in self._left:
+            heads.setdefault(left, None)
         for one, head in heads.items():
             run = self._runs.setdefault(one, _Run())
             if (run.task is None or run.task.done()) and now >= run.not_before:
@@ -99,8 +102,13 @@ class Follower:
         began = time.monotonic()
         try:
             with acting_as(tenant):
-                await one.run(run.holder, head)
+                ended = await one.run(run.holder, head)
             run.failures = 0
+            if ended:
+                self._left.discard((tenant, collection))
+            elif head is None:
+                # Whoever has it may have died: its lease ends long before the next look back.
+                run.not_before = time.monotonic() + self._pace.lease_seconds
         except Exception as error:
             if time.monotonic() - began > _LONGEST_PAUSE:
                 run.failures = 0

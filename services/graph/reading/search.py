@@ -106,10 +106,8 @@ class Search:
             return []
         model = await self._meanings.model_for(wanted.graph)
         texts = [one.name[:_MOST_LETTERS] for one in entities]
-        vectors = [await self._meanings.embed([wanted.query], model)]
-        for begin in range(0, len(texts), _TEXTS_AT_ONCE):
-            vectors.append(await self._meanings.embed(texts[begin : begin + _TEXTS_AT_ONCE], model))
-        matrix = np.concatenate(vectors)
+        parts = [[wanted.query], *(texts[i : i + _TEXTS_AT_ONCE] for i in range(0, len(texts), _TEXTS_AT_ONCE))]
+        matrix = np.concatenate([await self._meanings.embed(part, model) for part in parts])
         matrix = matrix / np.maximum(np.linalg.norm(matrix, axis=1, keepdims=True), 1e-12)
         cosines = np.clip(matrix[1:] @ matrix[0], 0.0, 1.0)
         return _best([Scored(one, float(score)) for one, score in zip(entities, cosines, strict=True)], wanted.limit)

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontext
 from functools import partial
 from typing import Any, Final, Self, TypeVar
 
-from services.graph.model import Capabilities
+from services.graph.model import Capabilities, Entity
 from services.graph.store import Rows
 from services.graph.stores.arcadedb_admin import ArcadeDBAdmin
 from services.graph.stores.arcadedb_cypher import ArcadeDBCypher
@@ -18,7 +18,7 @@ from services.graph.stores.place import Place
 from services.graph.stores.queue import Queue
 from services.graph.stores.reading import StoreReader
 from services.graph.stores.slots import Slots
-from services.graph.stores.statements import reading, schema
+from services.graph.stores.statements import reading, schema, whole
 from services.runtime.errors import CypherNeedsIsolation, StoreUnavailable
 from services.runtime.settings import Secret
 
@@ -95,6 +95,11 @@ class ArcadeDBStore(StoreReader, StoreFollower, StoreEditor):
                 graphs: list[str] = await self._read(tenant, reading.followed, list)
                 found += [(tenant, graph) for graph in graphs]
         return found
+
+    async def page(self, tenant: str, graph: str, after: str, limit: int) -> tuple[list[Entity], str]:
+        """Sorting by id sorts everything that is left, so each page is bounded first."""
+        place = self._place(tenant)
+        return await self._read(tenant, lambda tx: whole.bounded_page(tx, place, graph, after, limit), lambda: ([], ""))
 
     # Raw Cypher.
 

@@ -43,6 +43,9 @@ _TIMED_OUT: Final = frozenset(
         "Neo.TransientError.Transaction.Terminated",
     }
 )
+_PARTS_OF_CODE: Final = 4
+_OF_THE_MOMENT: Final = frozenset({"Transaction", "General", "Request", "Database", "Cluster"})
+"""Categories of codes that tell how a server, a database or a transaction fares, not what was asked."""
 _KINDS: Final = {
     "SyntaxError": "the query does not parse as one statement of Cypher",
     "SemanticError": "the query uses a name that it does not define, or a function in a way that does not fit",
@@ -67,6 +70,14 @@ def is_closed_source(error: Neo4jError) -> bool:
     """Whether LOAD CSV was refused its source by the server's configuration, not by the source."""
     closed = "allow_csv_import_from_file_urls' is false", "cypher_ip_blocklist"
     return error.code == _SOURCE and any(setting in (error.message or "") for setting in closed)
+
+
+def is_of_statement(error: Neo4jError) -> bool:
+    """Whether the server refused what it was asked, as it always will. Otherwise it is starting, stopping or has too
+    much to do, lacks the database, refuses the login: which says nothing of what it can do."""
+    parts = (error.code or "").split(".")
+    refused = len(parts) == _PARTS_OF_CODE and parts[1] == "ClientError" and parts[2] not in _OF_THE_MOMENT
+    return refused and not error.is_retryable() and not is_login(error)
 
 
 def is_login(error: Neo4jError) -> bool:

@@ -71,7 +71,7 @@ def _lexical(one: Explained) -> explain_pb2.LexicalArm:
         average_length=one.sizes.average_length,
         terms=[_term(term) for term in one.terms],
         candidate_count=one.reached.rare,
-        filled_count=one.reached.filled,
+        filled_count=one.reached.next + one.reached.rest,
         found_count=one.reached.found,
     )
 

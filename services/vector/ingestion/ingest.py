@@ -34,7 +34,7 @@ _BYTES_A_STEP: Final = 64 * 1024
 _TEXTS_A_CALL: Final = 256
 _EMBEDDED_AT_ONCE: Final = 2
 """Steps: while one waits for the cache, the other keeps the model busy. Bounds what a job takes of the memory."""
-_VERSION: Final = 1
+_VERSION: Final = 2
 """Goes up when passages are cut or words are made in another way, so that documents are not taken for unchanged."""
 
 
@@ -223,14 +223,14 @@ def cut(item: Item, chunker: Chunker, language: str, parsed: Parsed | None = Non
             end=passage.end,
             page=passage.page,
         )
-        whole = f"{chunker.header(item.title, passage.heading_path)}\n{text}"
+        whole = f"{passage.header}\n{text}"
         point = Point(id=f"{name}-{index}", payload=item.metadata, chunk=chunk)
         writes.append(Write(point=point, text=whole, words=words.of_passage(whole, language)))
     return writes
 
 
 def _passages(item: Item, chunker: Chunker, parsed: Parsed | None) -> Sequence[Passage]:
-    return chunker.pack(item.text, [plain(item.text)] if parsed is None else sections(parsed))
+    return chunker.pack(item.text, [plain(item.text)] if parsed is None else sections(parsed), item.title)
 
 
 def _digest(item: Item, model: EmbeddingModel, chunking: Chunking) -> bytes:

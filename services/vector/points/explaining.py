@@ -86,7 +86,7 @@ class Explaining:
                 want = replace(want, terms=search.scored_terms(want, known))
                 counts = await vocabulary.counts(session, collection, want.terms or ())
                 reached = await store.reached(session, collection, want, plan, known)
-                terms = _terms(want.terms or (), counts, sizes, filled=reached.filled > 0)
+                terms = _terms(want.terms or (), counts, sizes, reached)
                 held = await store.held(session, collection, [one.point.id for one in found], list(counts))
             text = await store.plan(session, collection, want, plan, known) if with_plan else ""
         depth = search.depth_of(want)
@@ -107,13 +107,15 @@ class Explaining:
         )
 
 
-def _terms(words: Sequence[str], counts: Mapping[str, int], sizes: Sizes, *, filled: bool) -> list[Term]:
-    terms, so_far = [], 0
+def _terms(words: Sequence[str], counts: Mapping[str, int], sizes: Sizes, reached: Reached) -> list[Term]:
+    terms, so_far, common = [], 0, 0
     for place, word in enumerate(sorted(counts, key=lambda one: store.order(one, counts[one]))):
         so_far += counts[word]
         rare = place == 0 or so_far <= store.CANDIDATES
+        common += not rare
+        fills = reached.rest > 0 or (reached.next > 0 and common == 1)
         idf = math.log(1 + (sizes.points - counts[word] + 0.5) / (counts[word] + 0.5))
-        terms.append(Term(word, counts[word], idf, "candidates" if rare else "fills" if filled else "scores"))
+        terms.append(Term(word, counts[word], idf, "candidates" if rare else "fills" if fills else "scores"))
     return terms + [Term(word, 0, 0.0, "unknown") for word in words if word not in counts]
 
 

@@ -36,6 +36,12 @@ def test_without_data_it_says_what_to_do(
         corpus.data()
 
 
+def test_an_unknown_variant_is_refused_and_named(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["--variants", "dense,best"])
+    assert "no variant 'best'; there are dense, retrieve" in capsys.readouterr().err
+
+
 def test_triples_are_those_of_the_corpus(folder: Path) -> None:
     data = load(folder)
     assert triples.load(folder, data) == {}

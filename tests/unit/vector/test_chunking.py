@@ -13,7 +13,7 @@ from services.providers.embedding.model import Tokenizer
 from services.vector.model import Chunking, ChunkMode, Format
 from services.vector.parsing.model import Limits, ParseFailed
 from services.vector.parsing.parse import parse_markdown
-from services.vector.parsing.sections import plain, sections
+from services.vector.parsing.sections import Section, plain, sections
 from services.vector.text.chunking import Chunker, Passage
 
 
@@ -137,16 +137,29 @@ def test_markdown_is_cut_at_headings(chunker: Chunker, newline: str) -> None:
 
 
 def test_the_header_holds_title_and_headings_within_its_share(pieces: WordPieces) -> None:
-    chunker = _chunker(pieces, 254, 192, 32)
-    assert chunker.header("Title", ("Title", "Part")) == "Title – Part"
-    assert chunker.header("Title", ()) == "Title"
-    assert chunker.header("", ("Part",)) == "Part"
-    long = chunker.header("word " * 200, ("more",))
-    assert len(pieces.spans([long])[0]) <= 254 // 4
-    texts = [f"Sentence {n} is made of seven words." for n in range(200)]
-    (first, *_) = _cut(chunker, " ".join(texts), "text")
-    whole = f"{long}\n{' '.join(texts)[first.start : first.end]}"
-    assert len(pieces.encode([whole])[0].ids) <= 256
+    chunker = _chunker(pieces, 254, 240, 32)
+
+    def header(title: str, path: tuple[str, ...]) -> str:
+        (passage,) = chunker.pack("A text.", [Section(path, 0, [(0, 7)])], title)
+        return passage.header
+
+    assert header("Title", ("Title", "Part")) == "Title – Part"
+    assert header("Title", ()) == "Title"
+    assert header("", ("Part",)) == "Part"
+    assert header("", ()) == ""
+    assert len(pieces.spans([header("word " * 200, ("more",))])[0]) == 254 // 4
+
+
+def test_a_passage_takes_what_its_own_header_leaves(pieces: WordPieces) -> None:
+    chunker = _chunker(pieces, 254, 8192, 0, "tokens")
+    text = "word " * 1000
+    for title, left in (("", 254), ("one two three", 251), ("word " * 200, 254 - 254 // 4)):
+        first = chunker.pack(text, [plain(text)], title)[0]
+        assert len(pieces.spans([text[first.start : first.end]])[0]) == left
+    # The model's own limit counts the special tokens as well: all of it is read, and not a token more would be.
+    whole = f"{first.header}\n{text[first.start : first.end]}"
+    assert len(pieces.encode([whole])[0].ids) == 256
+    assert pieces.encode([whole])[0].ids == pieces.encode([f"{whole} word"])[0].ids
 
 
 @settings(max_examples=60, deadline=None)
@@ -172,3 +185,44 @@ def test_passages_are_in_order_cover_the_text_and_fit(
         assert all(letter.isspace() for place, letter in enumerate(text) if place not in covered)
     for spans in tokenizer.spans(_texts(text, passages)):
         assert len(spans) <= 12
+
+
+_WORDS = st.one_of(
+    st.sampled_from(
+        ["word ", "an end. ", "\n\n", "\n# A heading\n\n", "unbelievablyoverextended", "-", "가나다", "。"]
+    ),
+    st.text(st.characters(categories=["Ll", "Lu", "Nd", "Po", "Lo"]), max_size=30),
+)
+
+
+@settings(max_examples=100, deadline=None)
+@example(title="word " * 5 + "가나다" * 2, headings=[], text="word " * 9 + "unbelievablyoverextended" * 4,
+         mode="structure", tokens=48, estimate=False)  # fmt: skip
+@given(
+    title=st.lists(_WORDS, max_size=40).map("".join),
+    headings=st.lists(st.lists(_WORDS, max_size=20).map("".join), max_size=4),
+    text=st.lists(_WORDS, max_size=150).map("".join),
+    mode=st.sampled_from(["structure", "sentences", "tokens"]),
+    tokens=st.sampled_from([16, 48, 8192]),
+    estimate=st.booleans(),
+)
+def test_title_headings_and_passage_never_exceed_the_window(
+    pieces: WordPieces, title: str, headings: list[str], text: str, mode: ChunkMode, tokens: int, estimate: bool
+) -> None:
+    tokenizer = Estimate() if estimate else pieces
+    window = 64
+    spans = plain(text).spans
+    # Sections under ever deeper headings, as long ones as may be.
+    path = tuple(" ".join(one.split()) for one in headings)
+    depths = range(len(path) + 1)
+    cuts = [spans[place * len(spans) // len(depths) : (place + 1) * len(spans) // len(depths)] for place in depths]
+    parts = [Section(path[:depth], 0, part) for depth, part in zip(depths, cuts, strict=True)]
+    chunker = _chunker(tokenizer, window, tokens, tokens // 4, mode)
+    passages = chunker.pack(text, parts, title)
+    wholes = [f"{one.header}\n{text[one.start : one.end]}" for one in passages]
+    for counted in tokenizer.spans(wholes):
+        assert len(counted) <= window
+    for counted in tokenizer.spans(_texts(text, passages)):
+        assert len(counted) <= tokens
+    covered = {place for one in passages for place in range(one.start, one.end)}
+    assert all(letter.isspace() for place, letter in enumerate(text) if place not in covered)

@@ -1,5 +1,7 @@
-"""What a server can do, found by asking it. What does not answer as expected is taken for missing."""
+"""What a server can do, found by asking it. What it refuses is taken for missing; a server that gives no answer is
+unavailable, and is asked again."""
 
+import asyncio
 import logging
 from typing import Any, Final, LiteralString
 
@@ -12,6 +14,8 @@ from services.graph.stores import failures
 log = logging.getLogger(__name__)
 
 _SECONDS: Final = 20.0
+"""Most for one statement."""
+_ALL_SECONDS: Final = 60.0
 _VERSION: Final = "CALL dbms.components() YIELD name, versions, edition RETURN name, versions[0] AS version, edition"
 _DYNAMIC: Final = "EXPLAIN MATCH (n:Entity {uid: ''}) SET n:$($labels) MERGE (n)-[:$($type)]->(n)"
 _WRITE: Final = "CREATE (n:Passage {uid: '/probe'}) RETURN n.uid"
@@ -41,7 +45,10 @@ _ADDRESSES: Final = (
 async def probe(driver: neo4j.AsyncDriver, database: str) -> Capabilities:
     """Raises StoreUnavailable when the server does not answer."""
     try:
-        async with driver.session(database=database, default_access_mode=neo4j.READ_ACCESS) as session:
+        async with (
+            asyncio.timeout(_ALL_SECONDS),
+            driver.session(database=database, default_access_mode=neo4j.READ_ACCESS) as session,
+        ):
             found = Capabilities(
                 version=await _version(session),
                 databases=False,
@@ -70,7 +77,7 @@ async def _version(session: neo4j.AsyncSession) -> str:
     try:
         rows = await _rows(session, _VERSION)
     except Neo4jError as error:
-        if _says_nothing(error):
+        if not failures.is_of_statement(error):
             raise
         return ""
     return " ".join(str(part) for part in rows[0]) if rows else ""
@@ -80,7 +87,7 @@ async def _accepts(session: neo4j.AsyncSession, statement: LiteralString, **para
     try:
         await _rows(session, statement, **parameters)
     except Neo4jError as error:
-        if _says_nothing(error):
+        if not failures.is_of_statement(error):
             raise
         return False
     return True
@@ -91,7 +98,7 @@ async def _refuses_writes(session: neo4j.AsyncSession) -> bool:
     try:
         await _rows(session, _WRITE)
     except Neo4jError as error:
-        if _says_nothing(error):
+        if not failures.is_of_statement(error):
             raise
         return failures.is_read_only(error)
     log.error("the graph store lets a session that asked to read write; raw Cypher stays off")
@@ -105,7 +112,7 @@ async def _closed(session: neo4j.AsyncSession) -> bool:
             name for (name,) in await _rows(session, _FUNCTIONS)
         ]
     except Neo4jError as error:
-        if _says_nothing(error):
+        if not failures.is_of_statement(error):
             raise
         return False
     if plugins:
@@ -126,20 +133,10 @@ async def _is_locked(session: neo4j.AsyncSession, source: str) -> bool:
         if failures.ran_out_of_time(error):
             # It may have been waiting for an answer from there.
             return False
-        if _says_nothing(error):
+        if not failures.is_of_statement(error):
             raise
         return failures.is_closed_source(error)
     return False
-
-
-def _says_nothing(error: Neo4jError) -> bool:
-    """Whether this says nothing of what the server can do: it is starting, has too much to do, lacks the database."""
-    return (
-        error.is_retryable()
-        or error.code == failures.NO_DATABASE
-        or failures.is_login(error)
-        or failures.ran_out_of_time(error)
-    )
 
 
 async def _rows(session: neo4j.AsyncSession, statement: LiteralString, **parameters: Any) -> list[list[Any]]:

@@ -1,8 +1,13 @@
 """The Cypher that reads a whole graph, a page at a time, and counts it; the same on every store.
 
-Pages go by id. Where a page ends is asked first, of any so many ids behind the last page: a store that walks its index
-in order finds the next ones and reads no more; one that does not answers a longer page, which is cut, and nothing is
-missed or told twice either way. Sorting by id alone makes a store sort everything that is left for every page.
+Pages go by id. A store that sorts by its index needs one statement for a page (`page`). For one that would sort all
+that is left for every page, where a page ends is asked first, of any so many ids behind the last page (`bounded_page`):
+if it walks its index in order it finds the next ones and reads no more; if not, the page is longer and is cut, and
+nothing is missed or told twice either way.
+
+Neo4j must not be asked for what is between two ids of one graph: its index goes by code points, but whether there can
+be anything between two strings it judges by UTF-16, so that it finds nothing between "ﬀ" and "🦄". The ends of a whole
+graph differ in ASCII, where both agree.
 """
 
 from collections.abc import Sequence
@@ -16,7 +21,10 @@ from services.graph.stores.statements.relations import relation
 
 _INSIDE: Final = "MATCH (e:Entity) WHERE e.uid > $after AND e.uid < $end"
 BOUND: Final = f"{_INSIDE} WITH e.uid AS uid LIMIT $limit RETURN max(uid) AS bound"
-PAGE: Final = f"MATCH (e:Entity) WHERE e.uid > $after AND e.uid <= $bound RETURN {ENTITY} ORDER BY e.uid LIMIT $limit"
+BOUNDED: Final = (
+    f"MATCH (e:Entity) WHERE e.uid > $after AND e.uid <= $bound RETURN {ENTITY} ORDER BY e.uid LIMIT $limit"
+)
+PAGE: Final = f"{_INSIDE} RETURN {ENTITY} ORDER BY e.uid LIMIT $limit"
 # Two patterns: in one, ArcadeDB would walk relations it then throws away.
 MENTIONED: Final = (
     "MATCH (e:Entity) WHERE e.uid IN $uids MATCH (e)<-[m:MENTIONS]-(p:Passage) "
@@ -44,13 +52,23 @@ PASSAGES: Final = "MATCH (p:Passage) WHERE p.uid STARTS WITH $inside RETURN coun
 async def page(transaction: Transaction, place: Place, graph: str, after: str, limit: int) -> tuple[list[Entity], str]:
     """At most `limit` entities behind the key `after`, and what the next page is behind; empty after the last one."""
     inside = place.inside(graph)
+    rows = await transaction.run(PAGE, after=inside + after, end=_end(inside), limit=limit)
+    found = [entity(row["properties"]) for row in rows]
+    return found, found[-1].key if len(found) == limit else ""
+
+
+async def bounded_page(
+    transaction: Transaction, place: Place, graph: str, after: str, limit: int
+) -> tuple[list[Entity], str]:
+    """What `page` answers, for a store that does not sort by its index."""
+    inside = place.inside(graph)
     begin = inside + after
     while True:
         rows = await transaction.run(BOUND, after=begin, end=_end(inside), limit=limit)
         bound = rows[0]["bound"] if rows else None
         if bound is None:
             return [], ""
-        found = await transaction.run(PAGE, after=begin, bound=bound, limit=limit)
+        found = await transaction.run(BOUNDED, after=begin, bound=bound, limit=limit)
         if found:
             last = inside + str(found[-1]["properties"]["key"]) if len(found) == limit else bound
             return [entity(row["properties"]) for row in found], str(last).removeprefix(inside)

@@ -5,7 +5,8 @@ ln(1 + (N - n + 0.5) / (n + 0.5)).
 
 The work of the lexical arm is bounded: points come in through the rarest words of the query, as many words as together
 occur in at most CANDIDATES points (the rarest word always, up to CANDIDATES of its points); the words left only add to
-the scores of those. When these are fewer than asked for, up to CANDIDATES points with any of the words join them.
+the scores of those. When these are fewer than asked for, up to CANDIDATES points with the next rarest word join them;
+when there still are too few, up to CANDIDATES with any of the words.
 
 A filter is applied in one of two ways. Where few points fit, they are looked up first (CTE `fitting`) and compared
 exactly: an index scan would have to pass by nearly all of the collection to meet them. Where many fit, each point that
@@ -103,19 +104,29 @@ def matching(
             SELECT q.term, w.key, ln(1 + (h.points - w.points + 0.5) / (w.points + 0.5))::float8 AS idf,
                    greatest(h.words, 1)::float8 / greatest(h.points, 1) AS average,
                    sum(w.points) OVER rarest AS reached, row_number() OVER rarest AS place
-            FROM unnest({keys}::bytea[], {terms}::int[]) AS q (key, term) JOIN {t["term"]} w USING (key), {t["head"]} h
+            -- Behind a sub-select, arrays are of unknown length to the planner: the plan made for one question is then
+            -- no better than one for all, which is kept. Planning anew would take 2 ms of every question.
+            FROM unnest((SELECT {keys}::bytea[]), (SELECT {terms}::int[])) AS q (key, term)
+                 JOIN {t["term"]} w USING (key), {t["head"]} h
             WHERE w.points > 0 WINDOW rarest AS (ORDER BY w.points, w.key)),
         rare AS MATERIALIZED (
             SELECT n, length, weights FROM {t["lexical"]} x
             WHERE {narrowed.holds("x")}
               AND terms && (SELECT array_agg(term) FROM word WHERE reached <= {CANDIDATES} OR place = 1)
             LIMIT {CANDIDATES}),
-        more AS MATERIALIZED (
+        next AS MATERIALIZED (
             -- Only when the rare words alone do not fill the answer.
             SELECT n, length, weights FROM {t["lexical"]} x
-            WHERE {narrowed.holds("x")} AND terms && (SELECT coalesce(array_agg(term), '{{}}') FROM word
-                            WHERE (SELECT count(*) FROM rare) < {k}) LIMIT {CANDIDATES}),
-        candidate AS (SELECT * FROM rare UNION SELECT * FROM more),
+            WHERE {narrowed.holds("x")} AND n NOT IN (SELECT n FROM rare)
+              AND terms && (SELECT ARRAY[term] FROM word WHERE reached > {CANDIDATES} AND place > 1
+                            AND (SELECT count(*) FROM rare) < {k} ORDER BY place LIMIT 1) LIMIT {CANDIDATES}),
+        rest AS MATERIALIZED (
+            -- Only when that one does not either: a word brings fewer than it stands in where a filter leaves them out.
+            SELECT n, length, weights FROM {t["lexical"]} x
+            WHERE {narrowed.holds("x")} AND n NOT IN (SELECT n FROM rare UNION ALL SELECT n FROM next)
+              AND terms && (SELECT array_agg(term) FROM word WHERE reached > {CANDIDATES} AND place > 1
+                            AND (SELECT count(*) FROM rare) + (SELECT count(*) FROM next) < {k}) LIMIT {CANDIDATES}),
+        candidate AS (SELECT * FROM rare UNION ALL SELECT * FROM next UNION ALL SELECT * FROM rest),
         {"with_words" if complete else "matching"} AS (
             SELECT n, sum(idf * count * ({k1} + 1) / (count + {k1} * (1 - {b} + {b} * length / average))) AS score
             FROM (SELECT n, length, idf, average, get_byte(weights, start + {lexicon.HASH_BYTES} - 1)::float8 AS count

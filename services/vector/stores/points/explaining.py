@@ -37,7 +37,10 @@ class Reached:
     """How many points the lexical arm looked at: brought in by rare words, by common ones, and scored."""
 
     rare: int
-    filled: int
+    next: int
+    """By the rarest of the common words."""
+    rest: int
+    """By all of them."""
     found: int
 
 
@@ -77,12 +80,12 @@ async def reached(session: Session, collection: Collection, want: Want, plan: Pl
     narrowed = search.narrowing(collection, want, plan.route, known, values)
     row = await session.row(
         f"WITH {narrowed.ctes()} {search.lexical_arm(collection, want, narrowed, values)}"
-        " SELECT (SELECT count(*) FROM rare) AS rare, (SELECT count(*) FROM candidate) AS candidates,"
-        " (SELECT count(*) FROM matching) AS found",
+        " SELECT (SELECT count(*) FROM rare) AS rare, (SELECT count(*) FROM next) AS next,"
+        " (SELECT count(*) FROM rest) AS rest, (SELECT count(*) FROM matching) AS found",
         *values.all,
     )
     assert row is not None  # noqa: S101 - a statement without FROM has one row
-    return Reached(row["rare"], row["candidates"] - row["rare"], row["found"])
+    return Reached(row["rare"], row["next"], row["rest"], row["found"])
 
 
 async def held(session: Session, collection: Collection, ids: Sequence[str], words: Sequence[str]) -> dict[str, Held]:
