@@ -4,7 +4,7 @@ from contextlib import AbstractAsyncContextManager
 
 from services.graph.settings import GraphSettings
 from services.graph.store import GraphStore
-from services.graph.stores.arcadedb import ArcadeDBStore
+from services.graph.stores.arcadedb.store import ArcadeDBStore
 from services.graph.stores.neo4j.store import Neo4jStore, Tenants
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from services.graph.model import Cursor
 from services.graph.store import GraphStore
-from services.graph.stores.arcadedb import ArcadeDBStore
+from services.graph.stores.arcadedb.store import ArcadeDBStore
 from services.graph.stores.opening import open_store
 from services.runtime.errors import CypherNeedsIsolation
 from tests.integration.graph.test_writing import claimed, passage

@@ -13,7 +13,7 @@ import neo4j
 from neo4j.exceptions import AuthError, Forbidden, Neo4jError
 
 from services.graph.stores import failures
-from services.graph.stores.arcadedb_admin import ArcadeDBAdmin
+from services.graph.stores.arcadedb.admin import ArcadeDBAdmin
 from services.graph.stores.ending import Ending
 from services.graph.stores.rows import BoltRows
 from services.graph.stores.slots import Slots

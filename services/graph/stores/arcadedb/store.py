@@ -9,8 +9,8 @@ from typing import Any, Final, Self, TypeVar
 
 from services.graph.model import Capabilities, Entity
 from services.graph.store import Rows
-from services.graph.stores.arcadedb_admin import ArcadeDBAdmin
-from services.graph.stores.arcadedb_cypher import ArcadeDBCypher
+from services.graph.stores.arcadedb.admin import ArcadeDBAdmin
+from services.graph.stores.arcadedb.cypher import ArcadeDBCypher
 from services.graph.stores.bolt import Bolt, NoDatabase, Work, open_driver, run
 from services.graph.stores.editing import StoreEditor
 from services.graph.stores.following import StoreFollower
