@@ -5,6 +5,7 @@ from functools import partial
 from typing import Any, Final
 
 from services.graph.store import GraphStore
+from services.graph.stores.arcadedb.store import ArcadeDBStore
 from services.graph.stores.bolt import Transaction, run
 from services.graph.stores.neo4j.store import Neo4jStore
 from services.graph.stores.reading import StoreReader
@@ -55,7 +56,8 @@ async def labels(store: GraphStore, tenant: str) -> list[str]:
     return await store._read(tenant, work, list)
 
 
-async def clear_all(store: GraphStore) -> None:
-    """Removes whatever is in the one database that all tenants of a store share."""
-    assert isinstance(store, Neo4jStore)
-    await store._write("", partial(run, "MATCH (n) DETACH DELETE n"))
+async def clear_all(store: GraphStore, tenant: str) -> None:
+    """Removes whatever is in the database that a tenant's graphs are in, which on some stores all tenants share."""
+    assert isinstance(store, ArcadeDBStore | Neo4jStore)
+    await store._make(tenant)
+    await store._write(tenant, partial(run, "MATCH (n) DETACH DELETE n"))

@@ -48,7 +48,7 @@ async def _nobody_else(request: pytest.FixtureRequest) -> None:
     """Where all tenants share one database, what other tests left is in the way of raw Cypher."""
     if "graph_store_kind" in request.fixturenames and request.getfixturevalue("graph_store_kind") == "neo4j":
         async with graph.graph_store(request.getfixturevalue("stores")) as opened:
-            await clear_all(opened)
+            await clear_all(opened, "default")
 
 
 @pytest_asyncio.fixture

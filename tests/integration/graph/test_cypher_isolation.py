@@ -64,7 +64,7 @@ async def test_what_another_tenant_left_closes_raw_cypher(
             await door.rows("MATCH (p:Passage) RETURN p")
         assert caught.value.code() is grpc.StatusCode.FAILED_PRECONDITION
         assert reason(caught.value) == "CYPHER_NEEDS_ISOLATION"
-        await clear_all(store)
+        await clear_all(store, "default")
         assert await door.rows("MATCH (p:Passage) RETURN p") == []
 
 

@@ -20,7 +20,7 @@ from tests import bounds
 from tests.stacks import Stores
 from tests.support import graph
 from tests.support.feed import ScriptedFeed, chunk
-from tests.support.graph_dump import dump
+from tests.support.graph_dump import clear_all, dump
 from tests.support.graph_process import graph_process
 
 PEOPLE = ("Ada Lovelace", "Charles Babbage", "Mary Somerville", "Grace Hopper", "Alan Turing", "ADA LOVELACE")
@@ -28,7 +28,9 @@ PLACES = ("London", "New York", "Ockham Park", "Łódź", "東京")
 
 
 @pytest_asyncio.fixture
-async def feed() -> AsyncIterator[ScriptedFeed]:
+async def feed(store: GraphStore) -> AsyncIterator[ScriptedFeed]:
+    # What the tenant has is compared as a whole: nothing may be left of other tests.
+    await clear_all(store, "default")
     async with ScriptedFeed("default").serving() as running:
         yield running
 
