@@ -1,6 +1,7 @@
 """The start, the life and the end of a service's process."""
 
 import asyncio
+import gc
 import logging
 import signal
 import sys
@@ -34,6 +35,9 @@ log = logging.getLogger(__name__)
 
 _LAST_WORDS: Final = 0.5
 """Seconds before the end of the grace in which the calls that are left are told so."""
+
+_YOUNG: Final = 5_000
+"""New objects after which the youngest are searched for cycles."""
 
 S = TypeVar("S", bound=ServiceSettings)
 
@@ -211,6 +215,17 @@ async def _run(service: str, settings: S, assemble: Assemble[S], reflect_all: bo
     return 1
 
 
+def _settle() -> None:
+    """What has been made by now lives as long as the process: no collection of garbage looks at it again.
+
+    Collections come less often, too. A call's objects die by their counts when it ends; only cycles need a collector,
+    and the usual 700 objects are those of three calls.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_YOUNG, 10, 10)
+
+
 async def _serve(
     service: str,
     settings: S,
@@ -221,6 +236,7 @@ async def _serve(
     ready: asyncio.Event,
 ) -> int:
     async with serving(service, settings, assemble, reflect_all=reflect_all, sink=sink) as running:
+        _settle()
         ready.set()
         log.info("serving", extra={"address": running.address, "metrics_address": running.metrics_address})
         stopping: asyncio.Future[Any] = asyncio.ensure_future(stop.wait())
