@@ -1,7 +1,7 @@
 """Questions as they come in, and points as they are answered."""
 
 from collections.abc import Sequence
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 from pergola.vector.v1 import point_pb2 as pb
 from pergola.vector.v1 import querying_pb2
@@ -12,6 +12,7 @@ from services.vector.model import Mode, ScoredPoint
 from services.vector.search import Fused, Question
 
 _K = 10
+_USUAL: Final = Fused()
 
 
 def place(query: pb.QueryPointsRequest, collection: str, field: str) -> None:
@@ -23,7 +24,7 @@ def place(query: pb.QueryPointsRequest, collection: str, field: str) -> None:
 
 def read(request: pb.QueryPointsRequest, field: str = "") -> Question:
     """A question; `field` is where it stands in its request. Raises InvalidArgument, InvalidVector."""
-    required = _required(request.lexical, f"{field}lexical.")
+    required = _required(request.lexical, f"{field}lexical.") if request.HasField("lexical") else []
     mode = request.mode or ("hybrid" if request.text or (required and request.HasField("vector")) else
                             "lexical" if required else "dense")  # fmt: skip
     return Question(
@@ -40,7 +41,7 @@ def read(request: pb.QueryPointsRequest, field: str = "") -> Question:
         exact=request.exact,
         ef=request.ef if request.HasField("ef") else None,
         required=required,
-        fusion=_fused(request.fusion),
+        fusion=_fused(request.fusion) if request.HasField("fusion") else _USUAL,
         field=field,
     )
 

@@ -27,11 +27,12 @@ class House:
     watcher: Any
     locker: Any
 
-    def ask(self, seconds: float = 60) -> Any:
+    def ask(self, seconds: float = 60, *, with_payload: bool | None = None) -> Any:
         """A call of QueryPoints. Cancel it, or await it."""
         vector = point_pb2.Vector(values=[1, 0, 0])
         return self.vector.points.QueryPoints(
-            point_pb2.QueryPointsRequest(collection=self.name, vector=vector), timeout=seconds
+            point_pb2.QueryPointsRequest(collection=self.name, vector=vector, with_payload=with_payload),
+            timeout=seconds,
         )
 
     async def lock(self) -> None:
@@ -66,6 +67,9 @@ async def house(stores: Stores) -> AsyncIterator[House]:
     ):
         name = await vector.create(dimension=3)
         points = [point_pb2.NewPoint(id=f"p{n}", vector=point_pb2.Vector(values=[1, n, 0])) for n in range(20)]
+        for n, one in enumerate(points):
+            one.text = f"the text of {n}"
+            one.payload["number"] = n
         await vector.points.UpsertPoints(point_pb2.UpsertPointsRequest(collection=name, points=points))
         async with database.transaction("default") as session:
             collection = await collection_store.find(session, name)
@@ -123,6 +127,25 @@ async def test_who_goes_away_takes_no_answer_from_the_others(house: House) -> No
     await house.unlock()
     assert await first == expected
     assert await asyncio.gather(*others[1:]) == [expected] * 3
+
+
+async def test_each_gets_what_it_asked_for_with_payload_or_without(house: House) -> None:
+    expected = await house.ask()
+    assert [one.point.payload["number"] for one in expected.points] == list(range(10))
+    bare = [(f"p{n}", one.score) for n, one in enumerate(expected.points)]
+    alone = await house.ask(with_payload=False)
+    await house.lock()
+    first = house.ask()
+    await house.until_waiting(1, 0)
+    others = [house.ask(with_payload=number % 2 == 0) for number in range(6)]
+    await _arrived(house, others)
+    await house.unlock()
+    assert await first == expected
+    answers = await asyncio.gather(*others)
+    assert answers[0::2] == [expected] * 3
+    for answer in [alone, *answers[1::2]]:
+        assert [(one.point.id, one.score) for one in answer.points] == bare
+        assert not any(one.point.HasField("payload") or one.point.text for one in answer.points)
 
 
 async def test_a_deadline_ends_the_statement_on_the_server(house: House) -> None:
