@@ -13,6 +13,7 @@ from services.vector.model import Chunk, Collection, Point, Vector, Words
 from services.vector.stores.database.connections import Record, Session
 from services.vector.stores.points import lexicon
 from services.vector.stores.points.layout import SCHEMA, Layout
+from services.vector.stores.points.terms import outlines
 
 _COPIED: Final = {
     "point": (
@@ -20,7 +21,7 @@ _COPIED: Final = {
         *("page", "payload"),
     ),
     "delta": ("n", "embedding"),
-    "lexical": ("n", "length", "terms", "weights", "sequence"),
+    "lexical": ("n", "length", "once", "again", "times", "terms", "weights", "sequence"),
 }
 COLUMNS = (
     "p.n, p.id, p.document, p.title, p.passage, p.position, p.heading_path, p.start_offset, p.end_offset,"
@@ -190,11 +191,12 @@ def _rows(numbers: Sequence[int], writes: Sequence[Write], sums: Sums) -> dict[s
     """The rows of each table, and what they add to the sums."""
     rows: dict[str, list[tuple[object, ...]]] = {table: [] for table in _COPIED}
     words: Counter[str] = Counter()
-    for n, write in zip(numbers, writes, strict=True):
+    weights = [lexicon.pack(write.words.counts) for write in writes]
+    for n, write, packed, one in zip(numbers, writes, weights, outlines.outlines(weights), strict=True):
         rows["point"].append((n, *_row(write.point)))
         rows["delta"].append((n, write.vector))
-        lexical = (n, write.words.length, *lexicon.pack(write.words.counts), lexicon.sequence(write.words.order))
-        rows["lexical"].append(lexical)
+        outline = (one.once, one.again, one.times, one.terms)
+        rows["lexical"].append((n, write.words.length, *outline, packed, lexicon.sequence(write.words.order)))
         words.update(write.words.counts.keys())
         sums.words += write.words.length
         sums.upserted.append(write.point.id)

@@ -1,0 +1,50 @@
+"""What the outline of a passage's words holds, read back from the bytes that PostgreSQL gets."""
+
+import struct
+
+import numpy as np
+import pytest
+
+from services.vector.stores.points import lexicon
+from services.vector.stores.points.terms import outlines
+
+
+def _read(vector: bytes | None) -> dict[int, float]:
+    """The numbers of a sparse vector by their places, counted from 1."""
+    if vector is None:
+        return {}
+    dimension, count, unused = struct.unpack(">iii", vector[:12])
+    assert (dimension, unused, len(vector)) == (outlines.PLACES, 0, 12 + 8 * count)
+    places = np.frombuffer(vector, ">i4", count, 12).tolist()
+    assert places == sorted(set(places))
+    values = np.frombuffer(vector, ">f4", count, 12 + 4 * count).tolist()
+    return {place + 1: value for place, value in zip(places, values, strict=True)}
+
+
+def _place(word: str) -> int:
+    return (lexicon.number(lexicon.key(word)) & (2**31 - 1)) % outlines.PLACES + 1
+
+
+def test_each_passage_has_its_own() -> None:
+    counts = [{"one": 1, "two": 2, "many": 300}, {}, {"two": 1}, {f"w{n}": 1 + n % 3 for n in range(200)}, {"two": 9}]
+    made = outlines.outlines([lexicon.pack(one) for one in counts])
+    for words, outline in zip(counts, made, strict=True):
+        assert outline.terms == [lexicon.number(lexicon.key(word)) for word in words]
+        assert all(-(2**31) <= term < 2**31 for term in outline.terms)
+        assert _read(outline.once) == {_place(word): 1 for word, count in words.items() if count == 1}
+        assert _read(outline.again) == {_place(word): 1 for word, count in words.items() if count > 1}
+        assert _read(outline.times) == {_place(word): min(count, 255) for word, count in words.items() if count > 1}
+
+
+def test_words_that_share_a_place_stand_there_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lexicon, "key", lambda word: b"same" + word.encode()[:2])
+    (outline,) = outlines.outlines([lexicon.pack({"aa": 1, "bb": 1, "cc": 3})])
+    place = int.from_bytes(b"same", "big") % outlines.PLACES + 1
+    assert len(outline.terms) == 3
+    assert (_read(outline.once), _read(outline.again), _read(outline.times)) == ({}, {place: 1}, {place: 5})
+
+
+def test_nothing_has_no_outlines() -> None:
+    assert outlines.outlines([]) == []
+    (empty,) = outlines.outlines([b""])
+    assert (empty.terms, _read(empty.once), empty.again, empty.times) == ([], {}, None, None)
