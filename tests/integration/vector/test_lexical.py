@@ -109,7 +109,7 @@ async def test_the_best_are_those_of_scoring_every_candidate(
     vocabulary = [f"w{n}" for n in range(60)]
     texts = {
         f"p{n:03}": " ".join(word for word in dice.sample(vocabulary, dice.randint(1, 12))
-                             for _ in range(int(dice.paretovariate(1.2)) % 300))
+                             for _ in range(int(dice.paretovariate(1.2)) % 200))
         for n in range(600)
     }  # fmt: skip
     texts = {id: text or "w0" for id, text in texts.items()}

@@ -1,6 +1,8 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from services.vector.stores.points import lexicon
 from services.vector.text import scripts, words
@@ -113,3 +115,11 @@ def test_scripts_prevail_by_frequency() -> None:
     assert scripts.prevailing([("книга", 9)]) == ["Cyrillic"]
     assert scripts.prevailing([("2026", 9)]) == []
     assert scripts.prevailing([]) == []
+
+
+@given(st.text(alphabet=st.characters(max_codepoint=127), max_size=200))
+def test_the_short_way_to_the_words_of_an_ascii_text_leads_to_the_same(text: str) -> None:
+    long_way = [match[0][:64] for match in words._TOKEN.finditer(text.casefold())]
+    assert words.tokens(text) == long_way
+    # What is not ASCII alone takes the long way.
+    assert words.tokens(f"é {text}")[1:] == long_way

@@ -42,7 +42,7 @@ def count(weights: bytes, word: str) -> int:
 
 def sequence(terms: Iterable[str]) -> bytes:
     """Terms in their order, as `sequence` of a passage or of a phrase."""
-    return b"".join([key(term) for term in terms])
+    return b"".join(map(key, terms))
 
 
 @functools.lru_cache(maxsize=1 << 16)

@@ -69,9 +69,11 @@ def _merged(
     """In the order of owners and places, each place of an owner once."""
     both = owners * PLACES + places
     order = np.argsort(both, kind="stable")
-    distinct, first = np.unique(both[order], return_index=True)
-    summed = np.add.reduceat(counts[order], first) if len(first) else counts
-    return distinct // PLACES, distinct % PLACES, summed
+    both, counts = both[order], counts[order]
+    first = np.flatnonzero(np.diff(both, prepend=-1))
+    if len(first) < len(both):
+        both, counts = both[first], np.add.reduceat(counts, first)
+    return both // PLACES, both % PLACES, counts
 
 
 def _vectors(
