@@ -121,13 +121,13 @@ def _scored(collection: Collection, rows: str) -> str:
     Words are always added in one order, so that points with the same words have the same score.
     """
     k1, b = f"{collection.k1}::float8", f"{collection.b}::float8"
+    count = f"get_byte(weights, start + {lexicon.HASH_BYTES} - 1)::float8"
     return f"""
             SELECT n, score FROM (
                 SELECT n, (
-                    SELECT sum(idf * count * ({k1} + 1) / (count + {k1} * (1 - {b} + {b} * length / average)))
-                    FROM (SELECT idf, average, get_byte(weights, start + {lexicon.HASH_BYTES} - 1)::float8 AS count
-                          -- Kept apart, so that the search for the word is done once.
-                          FROM (SELECT idf, average, position(key IN weights) AS start FROM word OFFSET 0) found
-                          WHERE start > 0 OFFSET 0) counted) AS score
+                    SELECT sum(idf * {count} * ({k1} + 1)
+                               / ({count} + {k1} * (1 - {b} + {b} * length / average))) FILTER (WHERE start > 0)
+                    -- Kept apart, so that the search for the word is done once.
+                    FROM (SELECT idf, average, position(key IN weights) AS start FROM word OFFSET 0) found) AS score
                 FROM {Layout(collection.id)["lexical"]} WHERE ctid = ANY(ARRAY({rows})) OFFSET 0) scored
             WHERE score IS NOT NULL"""
