@@ -125,6 +125,20 @@ async def test_the_best_are_those_of_scoring_every_candidate(
             assert scores(found) == pytest.approx({id: one.bm25(question)[id] for id in scores(found)})
 
 
+async def test_a_point_of_more_words_than_an_outline_takes_is_found(vector: Vector) -> None:
+    texts = {"long": " ".join(f"w{n}" for n in range(20_000)), "short": "w7 w8", "other": "w9"}
+    name = await vector.create(dimension=2)
+    await upsert(vector, name, texts)
+    one = Told(name, texts, "", 1.2, 0.75)
+    for question in ("w7", "w19999", "w8 w9 w15000"):
+        found = await vector.query(name, text=question, mode="lexical", k=2)
+        assert scores(found) == pytest.approx(
+            dict(sorted(one.bm25(question.split()).items(), key=lambda one: -one[1])[:2])
+        )
+    await vector.points.DeletePoints(selection_pb2.DeletePointsRequest(collection=name, ids=["long"]))
+    assert list(scores(await vector.query(name, text="w7 w19999", mode="lexical"))) == ["short"]
+
+
 async def test_stems_find_the_other_forms_and_follow_changes(vector: Vector) -> None:
     one = await told(vector, language="english")
     plain = await told(vector)

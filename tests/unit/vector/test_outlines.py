@@ -48,3 +48,12 @@ def test_nothing_has_no_outlines() -> None:
     assert outlines.outlines([]) == []
     (empty,) = outlines.outlines([b""])
     assert (empty.terms, _read(empty.once), empty.again, empty.times) == ([], {}, None, None)
+
+
+def test_a_passage_of_more_words_than_a_vector_takes_has_no_bound() -> None:
+    words = [f"w{n}" for n in range(16_001)]
+    most, more = outlines.outlines([lexicon.pack(dict.fromkeys(words[:size], 1)) for size in (16_000, 16_001)])
+    # By chance a few share a place.
+    assert _read(most.once).keys() | _read(most.again).keys() == {_place(word) for word in words[:16_000]}
+    assert (len(more.terms), more.once, _read(more.again), more.times) == (16_001, None, {}, None)
+    assert more.again is not None

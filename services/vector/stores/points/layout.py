@@ -71,7 +71,7 @@ def create(collection: Collection, app: str) -> str:
         CREATE TABLE {t["lexical"]} (
             n       bigint PRIMARY KEY,
             length  int NOT NULL,
-            -- `once` and `sequence` are NULL where an older version wrote the row: brought up by maintenance.
+            -- NULL, as `sequence`, where an older version wrote the row: brought up by maintenance.
             once    {outlines.TYPE},
             again   {outlines.TYPE},
             times   {outlines.TYPE},

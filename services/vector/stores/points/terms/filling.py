@@ -14,6 +14,7 @@ from services.vector.stores.points.terms import outlines
 from services.vector.text import words
 
 _BATCH: Final = 500
+_MISSING: Final = "(l.sequence IS NULL OR (l.once IS NULL AND l.again IS NULL))"
 
 
 async def fill(database: Database, collection: Collection) -> bool:
@@ -28,13 +29,12 @@ async def fill(database: Database, collection: Collection) -> bool:
             rows = await session.fetch(
                 f"SELECT l.n, l.weights, l.sequence, p.document, p.title, p.heading_path, p.passage"
                 f" FROM {t['lexical']} l JOIN {t['point']} p USING (n)"
-                f" WHERE l.n > $1 AND (l.sequence IS NULL OR l.once IS NULL)"
+                f" WHERE l.n > $1 AND {_MISSING}"
                 f" ORDER BY l.n LIMIT {_BATCH} FOR UPDATE OF l SKIP LOCKED",
                 after,
             )
             if not rows:
-                missing = f"SELECT EXISTS (SELECT FROM {t['lexical']} WHERE sequence IS NULL OR once IS NULL)"
-                return not await session.value(missing)
+                return not await session.value(f"SELECT EXISTS (SELECT FROM {t['lexical']} l WHERE {_MISSING})")
             await session.execute(
                 f"UPDATE {t['lexical']} l SET (sequence, once, again, times) ="
                 " (s.sequence, s.once, s.again, s.times) FROM unnest($1::bigint[], $2::bytea[], $3::sparsevec[],"

@@ -102,7 +102,7 @@ def matching(
 def _bounded(collection: Collection, condition: str) -> str:
     """Points `x` that meet the condition, CANDIDATES at most: n, where their row is (`at`), the bound of their score.
 
-    The row of an older version that has no outline yet may have any score.
+    Without an outline, as in a row that an older version wrote, the score may be any.
     """
     k1, b = f"{collection.k1}::float8", f"{collection.b}::float8"
     product = "- ({} <#> (SELECT words FROM asked))".format

@@ -6,6 +6,8 @@ PostgreSQL 0.1 µs; looking for the exact count of a single word takes as long (
 
 A place is 30 bits of the word's hash. Words of a passage that share one count as one that stands as often as they do
 together, which makes no bound too low.
+
+A passage of more words than a vector takes has none in `once` and an empty one in `again`: its score has no bound.
 """
 
 import struct
@@ -21,17 +23,20 @@ from services.vector.stores.points.lexicon import ENTRY_BYTES, HASH_BYTES, NUMBE
 PLACES: Final = 1_000_000_000
 """Dimensions of the vectors: the most there can be."""
 TYPE: Final = f"sparsevec({PLACES})"
+_MOST_PLACES: Final = 16_000
+"""Numbers but 0 of one vector: pgvector's limit."""
 _POSITIVE: Final = 2**31 - 1
 _HEADER: Final = struct.Struct(">iii")
+_EMPTY: Final = _HEADER.pack(PLACES, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """Of one passage. Vectors as they go over the wire; None: without a number but 0."""
+    """Of one passage. Vectors as they go over the wire; `again` and `times` are None without a number but 0."""
 
     terms: list[int]
     """What the words are found by."""
-    once: bytes
+    once: bytes | None
     again: bytes | None
     times: bytes | None
 
@@ -58,7 +63,9 @@ def outlines(weights: Sequence[bytes]) -> list[Outline]:
     ends = np.cumsum(sizes, dtype=np.int64).tolist()
     every = terms.tolist()
     return [
-        Outline(every[end - size : end], a or _HEADER.pack(PLACES, 0, 0), b, c)
+        Outline(every[end - size : end], a or _EMPTY, b, c)
+        if size <= _MOST_PLACES
+        else Outline(every[end - size : end], None, _EMPTY, None)
         for size, end, a, b, c in zip(sizes, ends, once, again, times, strict=True)
     ]
 
