@@ -51,12 +51,14 @@ def matching(
     fits = narrowed.holds("x")
     common = f"FROM word WHERE reached > {CANDIDATES} AND place > 1"
     rare = f"{fits} AND terms && (SELECT array_agg(term) FROM word WHERE reached <= {CANDIDATES} OR place = 1)"
+    # Not by counting: k rows say enough.
+    too_few = "NOT EXISTS (SELECT FROM ({}) r OFFSET " + f"{k - 1} LIMIT 1)"
+    so_far = "SELECT n FROM rare UNION ALL SELECT n FROM next"
     following = f"""{fits} AND n NOT IN (SELECT n FROM rare)
-                    AND terms && (SELECT ARRAY[term] {common} AND (SELECT count(*) FROM rare) < {k}
+                    AND terms && (SELECT ARRAY[term] {common} AND {too_few.format("SELECT n FROM rare")}
                                   ORDER BY place LIMIT 1)"""
-    rest = f"""{fits} AND n NOT IN (SELECT n FROM rare UNION ALL SELECT n FROM next)
-               AND terms && (SELECT array_agg(term) {common}
-                             AND (SELECT count(*) FROM rare) + (SELECT count(*) FROM next) < {k})"""
+    rest = f"""{fits} AND n NOT IN ({so_far})
+               AND terms && (SELECT array_agg(term) {common} AND {too_few.format(so_far)})"""
     candidates = f"""
         word AS MATERIALIZED (
             SELECT q.term, w.key, ln(1 + (h.points - w.points + 0.5) / (w.points + 0.5))::float8 AS idf,
