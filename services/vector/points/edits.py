@@ -12,7 +12,7 @@ from services.runtime.errors import Aborted, CollectionNotFound, DimensionMismat
 from services.vector.collections import Catalogue
 from services.vector.embedding import Embedder
 from services.vector.filters.tree import Filter
-from services.vector.model import Collection, Point, Vector
+from services.vector.model import Collection, Point
 from services.vector.points import steps
 from services.vector.points.model import Failure, NewPoint, PayloadEdit
 from services.vector.search import checked
@@ -20,7 +20,6 @@ from services.vector.stores.database.connections import Database, Session
 from services.vector.stores.database.listener import Hints
 from services.vector.stores.points import selecting, writing
 from services.vector.stores.points.writing import Sums, Write
-from services.vector.text import words
 
 _ATTEMPTS: Final = 10
 _PAUSE: Final = 0.05
@@ -191,19 +190,14 @@ class Edits:
                 )
             made = await self._embedder.embed(model, [points[place].text for place in texts])
             vectors |= dict(zip(texts, made.vectors, strict=True))
-        return await asyncio.to_thread(_writes, points, vectors, collection.language)
-
-
-def _writes(points: Sequence[NewPoint], vectors: dict[int, Vector], language: str) -> list[Write]:
-    return [
-        Write(
-            point=Point(id=one.id, payload=one.payload, chunk=None, text=one.text),
-            words=words.of_passage(one.text, language),
-            text=one.text,
-            vector=vectors[place],
-        )
-        for place, one in enumerate(points)
-    ]
+        return [
+            Write(
+                point=Point(id=one.id, payload=one.payload, chunk=None, text=one.text),
+                text=one.text,
+                vector=vectors[place],
+            )
+            for place, one in enumerate(points)
+        ]
 
 
 def _fit(embedder: Embedder, collection: Collection, point: NewPoint) -> None:

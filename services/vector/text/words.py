@@ -31,6 +31,8 @@ _TOKEN: Final = re.compile(
     rf"[{_PAIRED}]+|(?:(?![{_PAIRED}])[\w\u0300-\u036f\u0900-\u0dff])+(?:['’](?![{_PAIRED}])\w+)*"
 )
 _ASCII_TOKEN: Final = re.compile(r"\w+(?:'\w+)*", re.ASCII)
+_ASCII_FOLDED: Final = {code: chr(code).lower() if re.match(r"\w", chr(code), re.ASCII) else " " for code in range(128)}
+"""Small letters for capitals, and spaces for what stands in no word (an apostrophe may)."""
 _IS_PAIRED: Final = re.compile(f"[{_PAIRED}]")
 _MAX_WORD: Final = 64
 _MOST_COUNTED: Final = 32_767
@@ -66,7 +68,7 @@ def of_passage(text: str, language: str = "") -> Words:
             order.append(term := STEM + stem(token))
             stems[term] += 1
     # Stems first: they are what questions ask for.
-    return Words(_bounded(stems) | _bounded(counts), length, tuple(order))
+    return Words({**_bounded(stems), **_bounded(counts)}, length, tuple(order))
 
 
 def of_query(text: str, language: str = "") -> list[str]:
@@ -102,7 +104,8 @@ def tokens(text: str) -> list[str]:
     """The words of a text, folded; a run of paired characters is one."""
     if text.isascii():
         # The same by a shorter way: there is nothing to normalise, and nothing that is paired.
-        return [word[:_MAX_WORD] for word in _ASCII_TOKEN.findall(text.lower())]
+        found = text.translate(_ASCII_FOLDED).split() if "'" not in text else _ASCII_TOKEN.findall(text.lower())
+        return [word[:_MAX_WORD] for word in found] if found and max(map(len, found)) > _MAX_WORD else found
     folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", text).casefold())
     return [match[0][:_MAX_WORD].replace("’", "'") if not paired(match[0]) else match[0]
             for match in _TOKEN.finditer(folded)]  # fmt: skip
@@ -110,6 +113,8 @@ def tokens(text: str) -> list[str]:
 
 def _bounded(counts: Counter[str]) -> dict[str, int]:
     """16 bits hold a count; more often than that says nothing more."""
+    if not counts or max(counts.values()) <= _MOST_COUNTED:
+        return counts
     return {word: count if count < _MOST_COUNTED else _MOST_COUNTED for word, count in counts.items()}
 
 

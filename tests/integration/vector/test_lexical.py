@@ -96,6 +96,49 @@ async def test_words_are_scored_as_the_collection_says(vector: Vector, lexical: 
         assert scores(found) == pytest.approx(one.bm25(words.of_query(question, one.language)))
 
 
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("lexical", [{}, {"k1": 0.0}, {"k1": 10.0, "b": 1.0}, {"k1": 0.4, "b": 0.0}])
+async def test_the_best_are_those_of_scoring_every_candidate(
+    vector: Vector, monkeypatch: pytest.MonkeyPatch, lexical: dict[str, Any], *, shared: bool
+) -> None:
+    """Points are left out by bounds of their scores, also where words share their places in these (`shared`)."""
+    if shared:
+        real = lexicon.key
+        monkeypatch.setattr(lexicon, "key", lambda word: b"x" + bytes([real(word)[0] % 5]) + real(word)[:4])
+    dice = random.Random(11)
+    vocabulary = [f"w{n}" for n in range(60)]
+    texts = {
+        f"p{n:03}": " ".join(word for word in dice.sample(vocabulary, dice.randint(1, 12))
+                             for _ in range(int(dice.paretovariate(1.2)) % 200))
+        for n in range(600)
+    }  # fmt: skip
+    texts = {id: text or "w0" for id, text in texts.items()}
+    name = await vector.create(dimension=2, lexical=collection_pb2.Lexical(**lexical))
+    await upsert(vector, name, texts)
+    one = Told(name, texts, "", lexical.get("k1", 1.2), lexical.get("b", 0.75))
+    for number in range(12):
+        question = dice.sample(vocabulary, 1 + number % 12)
+        expected = sorted(one.bm25(question).values(), reverse=True)
+        for k in (1, 10, 40, 200):
+            found = await vector.query(name, text=" ".join(question), mode="lexical", k=k)
+            assert [each.score for each in found] == pytest.approx(expected[:k])
+            assert scores(found) == pytest.approx({id: one.bm25(question)[id] for id in scores(found)})
+
+
+async def test_a_point_of_more_words_than_an_outline_takes_is_found(vector: Vector) -> None:
+    texts = {"long": " ".join(f"w{n}" for n in range(20_000)), "short": "w7 w8", "other": "w9"}
+    name = await vector.create(dimension=2)
+    await upsert(vector, name, texts)
+    one = Told(name, texts, "", 1.2, 0.75)
+    for question in ("w7", "w19999", "w8 w9 w15000"):
+        found = await vector.query(name, text=question, mode="lexical", k=2)
+        assert scores(found) == pytest.approx(
+            dict(sorted(one.bm25(question.split()).items(), key=lambda one: -one[1])[:2])
+        )
+    await vector.points.DeletePoints(selection_pb2.DeletePointsRequest(collection=name, ids=["long"]))
+    assert list(scores(await vector.query(name, text="w7 w19999", mode="lexical"))) == ["short"]
+
+
 async def test_stems_find_the_other_forms_and_follow_changes(vector: Vector) -> None:
     one = await told(vector, language="english")
     plain = await told(vector)
@@ -193,16 +236,10 @@ async def test_too_short_a_prefix_is_refused_by_name(vector: Vector, monkeypatch
 
 async def test_words_that_share_their_32_bits_are_told_apart(vector: Vector, monkeypatch: pytest.MonkeyPatch) -> None:
     """`lantern` and `harbour` are made to collide in what the index sees."""
-    real = lexicon._hashed
-
-    def hashed(word: str) -> tuple[bytes, int]:
-        key, number = real(word)
-        if word in ("lantern", "harbour"):
-            key = b"same" + key[4:]
-            number = lexicon.number(key)
-        return key, number
-
-    monkeypatch.setattr(lexicon, "_hashed", hashed)
+    real = lexicon.key
+    monkeypatch.setattr(
+        lexicon, "key", lambda word: (b"same" if word in ("lantern", "harbour") else real(word)[:4]) + real(word)[4:]
+    )
     one = await told(vector, seed=5)
     expected = {id for id, text in one.texts.items() if begins("lantern")(text)}
     assert await filtered(vector, one.name, {"words_prefix": "lantern"}) == expected

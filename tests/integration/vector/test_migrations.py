@@ -14,7 +14,7 @@ from services.vector.stores.database.connections import Database
 from services.vector.stores.points.terms import filling
 from tests import bounds
 from tests.stacks import Stores
-from tests.support.vector import caller, database_of, vector_service
+from tests.support.vector import Vector, caller, database_of, vector_service
 
 
 @pytest.fixture
@@ -181,3 +181,44 @@ async def test_phrases_are_found_in_what_was_stored_before_there_were_any(stores
             [f"c{number}_term", f"c{number}_point"],
         )
         assert sum("(word)" in one["indexdef"] or "jsonb_path_ops" in one["indexdef"] for one in indexes) == 2
+
+
+async def test_points_of_before_are_scored_alike_with_and_without_outlines(stores: Stores) -> None:
+    environ = await stores.own_database()
+    texts = [f"lamp {'wick ' * (n % 5)} {'oil ' * (n % 7)} shelf {n}" for n in range(200)]
+
+    async def answers(vector: Vector, collection: str) -> list[tuple[str, float]]:
+        found = await vector.query(collection, text="wick oil lamp", mode="lexical", k=10)
+        return [(one.point.id, one.score) for one in found]
+
+    async with vector_service(environ) as address, caller(address) as vector:
+        collection = await vector.create(dimension=2)
+        await vector.points.UpsertPoints(
+            point_pb2.UpsertPointsRequest(
+                collection=collection,
+                points=[
+                    point_pb2.NewPoint(id=f"p{n:03}", text=text, vector=point_pb2.Vector(values=[1, 0]))
+                    for n, text in enumerate(texts)
+                ],
+            )
+        )
+        expected = await answers(vector, collection)
+    async with database_of(environ) as database, database.owner_connection() as connection:
+        # As the tables were before the migration.
+        table = await connection.fetchval("SELECT tablename FROM pg_tables WHERE tablename ~ '^c[0-9]+_lexical$'")
+        await connection.execute(f"ALTER TABLE points.{table} DROP once, DROP again, DROP times")
+        await connection.execute("DELETE FROM pergola.migrations WHERE name LIKE '%_outlines.sql'")
+    async with vector_service(environ) as address, caller(address) as vector, database_of(environ) as database:
+        assert await answers(vector, collection) == expected
+        async with database.transaction("default") as session:
+            found = await collection_store.find(session, collection)
+        assert found is not None
+        async with asyncio.timeout(bounds.RECOVERY):
+            while not await filling.fill(database, found):  # noqa: ASYNC110 - another process's rows
+                await asyncio.sleep(0.05)
+        assert await answers(vector, collection) == expected
+        async with database.owner_connection() as connection:
+            # Some without: they may have any score, and are looked into.
+            without = f"UPDATE points.{table} SET once = NULL, again = NULL, times = NULL WHERE n % 3 = 0"  # noqa: S608
+            await connection.execute(without)
+        assert await answers(vector, collection) == expected

@@ -13,7 +13,10 @@ _KINDS: Final[dict[Storage, str]] = {"vector": ">f4", "halfvec": ">f2"}
 
 
 async def register(connection: "asyncpg.Connection[Any]") -> None:
-    """Teaches a connection `vector` and `halfvec`: float32 arrays, or what `packed` makes of them."""
+    """Teaches a connection `vector` and `halfvec`: float32 arrays, or what `packed` makes of them.
+
+    And `sparsevec`: bytes as they go over the wire.
+    """
     schema = await connection.fetchval(
         "SELECT n.nspname FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace WHERE e.extname = 'vector'"
     )
@@ -21,6 +24,7 @@ async def register(connection: "asyncpg.Connection[Any]") -> None:
         await connection.set_type_codec(
             name, schema=schema, format="binary", encoder=_encoder(name), decoder=_decoder(kind)
         )
+    await connection.set_type_codec("sparsevec", schema=schema, format="binary", encoder=bytes, decoder=bytes)
 
 
 def packed(value: Vector, storage: Storage) -> bytes:

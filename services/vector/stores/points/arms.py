@@ -1,12 +1,4 @@
-"""The two arms of a search, each as CTEs of one statement, and how a filter narrows them.
-
-BM25 as in Robertson and Zaragoza, "The Probabilistic Relevance Framework" (2009), with Lucene's never negative idf:
-ln(1 + (N - n + 0.5) / (n + 0.5)).
-
-The work of the lexical arm is bounded: points come in through the rarest words of the query, as many words as together
-occur in at most CANDIDATES points (the rarest word always, up to CANDIDATES of its points); the words left only add to
-the scores of those. When these are fewer than asked for, up to CANDIDATES points with the next rarest word join them;
-when there still are too few, up to CANDIDATES with any of the words.
+"""The dense arm of a search as a CTE of its statement, and how a filter narrows both arms (terms/matching.py).
 
 A filter is applied in one of two ways. Where few points fit, they are looked up first (CTE `fitting`) and compared
 exactly: an index scan would have to pass by nearly all of the collection to meet them. Where many fit, each point that
@@ -18,10 +10,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from services.vector.model import Collection
-from services.vector.stores.points import lexicon
 from services.vector.stores.points.layout import OPERATORS, Layout
 
-CANDIDATES: Final = 2000
 MAX_EF: Final = 1000
 """pgvector's own limit of hnsw.ef_search."""
 _EF: Final = 100
@@ -88,59 +78,3 @@ def near(collection: Collection, vector: str, k: int, route: Route, ef: int | No
                 UNION ALL
                 (SELECT n, {distance} AS distance FROM {t["delta"]} v WHERE {narrowed.holds("v")} ORDER BY 2 LIMIT {k})
             ) both_parts ORDER BY distance, n LIMIT {k})"""
-
-
-def matching(
-    collection: Collection, keys: str, terms: str, k: int, narrowed: Narrowed, *, complete: bool = False
-) -> str:
-    """CTE `matching` (n, score): a bounded number of points with words of the query, scored by BM25.
-
-    `complete`: where these are too few, other points that fit come with the score 0.
-    """
-    t = Layout(collection.id)
-    k1, b = f"{collection.k1}::float8", f"{collection.b}::float8"
-    return f"""
-        word AS MATERIALIZED (
-            SELECT q.term, w.key, ln(1 + (h.points - w.points + 0.5) / (w.points + 0.5))::float8 AS idf,
-                   greatest(h.words, 1)::float8 / greatest(h.points, 1) AS average,
-                   sum(w.points) OVER rarest AS reached, row_number() OVER rarest AS place
-            -- Behind a sub-select, arrays are of unknown length to the planner: the plan made for one question is then
-            -- no better than one for all, which is kept. Planning anew would take 2 ms of every question.
-            FROM unnest((SELECT {keys}::bytea[]), (SELECT {terms}::int[])) AS q (key, term)
-                 JOIN {t["term"]} w USING (key), {t["head"]} h
-            WHERE w.points > 0 WINDOW rarest AS (ORDER BY w.points, w.key)),
-        rare AS MATERIALIZED (
-            SELECT n, length, weights FROM {t["lexical"]} x
-            WHERE {narrowed.holds("x")}
-              AND terms && (SELECT array_agg(term) FROM word WHERE reached <= {CANDIDATES} OR place = 1)
-            LIMIT {CANDIDATES}),
-        next AS MATERIALIZED (
-            -- Only when the rare words alone do not fill the answer.
-            SELECT n, length, weights FROM {t["lexical"]} x
-            WHERE {narrowed.holds("x")} AND n NOT IN (SELECT n FROM rare)
-              AND terms && (SELECT ARRAY[term] FROM word WHERE reached > {CANDIDATES} AND place > 1
-                            AND (SELECT count(*) FROM rare) < {k} ORDER BY place LIMIT 1) LIMIT {CANDIDATES}),
-        rest AS MATERIALIZED (
-            -- Only when that one does not either: a word brings fewer than it stands in where a filter leaves them out.
-            SELECT n, length, weights FROM {t["lexical"]} x
-            WHERE {narrowed.holds("x")} AND n NOT IN (SELECT n FROM rare UNION ALL SELECT n FROM next)
-              AND terms && (SELECT array_agg(term) FROM word WHERE reached > {CANDIDATES} AND place > 1
-                            AND (SELECT count(*) FROM rare) + (SELECT count(*) FROM next) < {k}) LIMIT {CANDIDATES}),
-        candidate AS (SELECT * FROM rare UNION ALL SELECT * FROM next UNION ALL SELECT * FROM rest),
-        {"with_words" if complete else "matching"} AS (
-            SELECT n, sum(idf * count * ({k1} + 1) / (count + {k1} * (1 - {b} + {b} * length / average))) AS score
-            FROM (SELECT n, length, idf, average, get_byte(weights, start + {lexicon.HASH_BYTES} - 1)::float8 AS count
-                  FROM (SELECT n, length, weights, idf, average, position(key IN weights) AS start
-                        -- Kept apart, so that the search for the word is done once.
-                        FROM candidate, word OFFSET 0) found
-                  WHERE start > 0 OFFSET 0) scored
-            GROUP BY n){_others(t, k, narrowed) if complete else ""}"""
-
-
-def _others(t: Layout, k: int, narrowed: Narrowed) -> str:
-    return f""",
-        matching AS (
-            SELECT n, score FROM with_words UNION ALL
-            SELECT n, 0 FROM (
-                SELECT n FROM {t["lexical"]} x WHERE (SELECT count(*) FROM with_words) < {k} AND {narrowed.holds("x")}
-                AND n NOT IN (SELECT n FROM with_words) LIMIT {k}) others)"""

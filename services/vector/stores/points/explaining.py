@@ -12,9 +12,10 @@ from services.vector.stores.points import arms, lexicon, search
 from services.vector.stores.points.conditions import Values
 from services.vector.stores.points.layout import Layout
 from services.vector.stores.points.search import Plan, Want
+from services.vector.stores.points.terms import matching
 from services.vector.stores.points.terms.vocabulary import Vocabulary
 
-CANDIDATES: Final = arms.CANDIDATES
+CANDIDATES: Final = matching.CANDIDATES
 """Words bring points in as long as together they stand in at most so many."""
 _LITERAL: Final = re.compile(r"'(?:[^']|'')*'")
 _LONG: Final = 80
@@ -79,7 +80,7 @@ async def reached(session: Session, collection: Collection, want: Want, plan: Pl
     values = Values()
     narrowed = search.narrowing(collection, want, plan.route, known, values)
     row = await session.row(
-        f"WITH {narrowed.ctes()} {search.lexical_arm(collection, want, narrowed, values)}"
+        f"WITH {narrowed.ctes()} {search.lexical_arm(collection, want, narrowed, values, all_scored=True)}"
         " SELECT (SELECT count(*) FROM rare) AS rare, (SELECT count(*) FROM next) AS next,"
         " (SELECT count(*) FROM rest) AS rest, (SELECT count(*) FROM matching) AS found",
         *values.all,

@@ -3,7 +3,7 @@
     point    what a point is: id, chunk, payload
     delta    vectors that are in no index yet; scanned exactly
     vector   vectors under the HNSW index
-    lexical  the words of a point, with how often each occurs and how they follow each other
+    lexical  the words of a point: how often each occurs, how they follow each other, and their outline
     term     in how many points a word occurs
     head     one row: the number of the last change, and the sums that BM25 and GetCollection need
     change   what happened, numbered without gaps
@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from services.vector.model import Collection, Distance
+from services.vector.stores.points.terms import outlines
 
 OPERATORS: Final[dict[Distance, str]] = {"cosine": "<=>", "inner_product": "<#>", "l2": "<->"}
 _CLASSES: Final[dict[Distance, str]] = {"cosine": "cosine_ops", "inner_product": "ip_ops", "l2": "l2_ops"}
@@ -70,9 +71,12 @@ def create(collection: Collection, app: str) -> str:
         CREATE TABLE {t["lexical"]} (
             n       bigint PRIMARY KEY,
             length  int NOT NULL,
+            -- NULL, as `sequence`, where an older version wrote the row: brought up by maintenance.
+            once    {outlines.TYPE},
+            again   {outlines.TYPE},
+            times   {outlines.TYPE},
             terms   int[] NOT NULL,
             weights bytea NOT NULL,
-            -- NULL where an older version wrote the row: brought up by maintenance.
             sequence bytea
         ) WITH (toast_tuple_target = 8160);
         -- What waits to be merged into the index is read whole by every search: keep it short.

@@ -1,10 +1,10 @@
 """How a passage's words are stored.
 
 For finding: `terms`, 32 bits of each word's hash, in an array under a GIN index. For scoring: `weights`, for each word
-48 bits of its hash and one byte with its count. PostgreSQL finds six bytes in such a string faster than an element in
-an array (0.2 µs against 1 µs for a passage of 85 words, which BM25 asks thousands of times a query). Two words with
-the same 32 bits make a candidate that scores nothing; with the same 48 bits, or across the border of two entries, they
-would be mistaken for each other about once in 10^12 comparisons.
+48 bits of its hash and one byte with its count, in which PostgreSQL looks for a word as for six bytes in a string. Two
+words with the same 32 bits make a candidate that scores nothing; with the same 48 bits, or across the border of two
+entries, they would be mistaken for each other about once in 10^12 comparisons. Which candidates are worth that is told
+by their outlines (terms/outlines.py).
 
 For phrases: `sequence`, the 48 bits of each term in the order of the text, where a phrase stands as a string of bytes.
 """
@@ -15,31 +15,26 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 HASH_BYTES: Final = 6
+ENTRY_BYTES: Final = HASH_BYTES + 1
+NUMBER_BYTES: Final = 4
 _MOST: Final = 255
 _BYTES: Final = [bytes([count]) for count in range(_MOST + 1)]
 
 
-def pack(counts: Mapping[str, int]) -> tuple[list[int], bytes]:
-    """`terms` and `weights` of a passage with these words. A count beyond 255 says no more than 255."""
-    hashed = [_hashed(word) for word in counts]
-    weights = b"".join(
-        [one + (_BYTES[count] if count < _MOST else _BYTES[_MOST])
-         for (one, _), count in zip(hashed, counts.values(), strict=True)]
-    )  # fmt: skip
-    return [number for _, number in hashed], weights
+def pack(counts: Mapping[str, int]) -> bytes:
+    """`weights` of a passage with these words. A count beyond 255 says no more than 255."""
+    return b"".join([key(word) + (_BYTES[count] if count < _MOST else _BYTES[_MOST]) for word, count in counts.items()])
 
 
 def keys(weights: bytes) -> list[bytes]:
     """The keys of the words in `weights`."""
-    size = HASH_BYTES + 1
-    return [weights[place : place + HASH_BYTES] for place in range(0, len(weights), size)]
+    return [weights[place : place + HASH_BYTES] for place in range(0, len(weights), ENTRY_BYTES)]
 
 
 def count(weights: bytes, word: str) -> int:
     """How often the word stands in a passage with these `weights`."""
-    size = HASH_BYTES + 1
     wanted = key(word)
-    for place in range(0, len(weights), size):
+    for place in range(0, len(weights), ENTRY_BYTES):
         if weights[place : place + HASH_BYTES] == wanted:
             return weights[place + HASH_BYTES]
     return 0
@@ -47,20 +42,15 @@ def count(weights: bytes, word: str) -> int:
 
 def sequence(terms: Iterable[str]) -> bytes:
     """Terms in their order, as `sequence` of a passage or of a phrase."""
-    return b"".join([_hashed(term)[0] for term in terms])
+    return b"".join(map(key, terms))
 
 
+@functools.lru_cache(maxsize=1 << 16)
 def key(word: str) -> bytes:
     """The word's 48 bits."""
-    return _hashed(word)[0]
+    return hashlib.blake2b(word.encode(), digest_size=HASH_BYTES).digest()
 
 
 def number(hashed: bytes) -> int:
     """The first 32 of them as PostgreSQL's int4."""
-    return int.from_bytes(hashed[:4], "big", signed=True)
-
-
-@functools.lru_cache(maxsize=1 << 16)
-def _hashed(word: str) -> tuple[bytes, int]:
-    hashed = hashlib.blake2b(word.encode(), digest_size=HASH_BYTES).digest()
-    return hashed, number(hashed)
+    return int.from_bytes(hashed[:NUMBER_BYTES], "big", signed=True)

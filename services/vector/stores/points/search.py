@@ -17,7 +17,7 @@ from services.vector.stores.points.arms import Narrowed, Route
 from services.vector.stores.points.conditions import Values
 from services.vector.stores.points.fusing import SCORES, USUAL, Fusion, fused
 from services.vector.stores.points.layout import Layout
-from services.vector.stores.points.terms import vocabulary
+from services.vector.stores.points.terms import matching, vocabulary
 from services.vector.stores.points.terms.vocabulary import Vocabulary
 from services.vector.stores.points.writing import COLUMNS, point
 from services.vector.text.words import MAX_QUERY_WORDS
@@ -138,11 +138,15 @@ def narrowing(collection: Collection, want: Want, route: Route, known: Vocabular
     return Narrowed(layout, condition, first=route == "exact")
 
 
-def lexical_arm(collection: Collection, want: Want, narrowed: Narrowed, values: Values) -> str:
+def lexical_arm(
+    collection: Collection, want: Want, narrowed: Narrowed, values: Values, *, all_scored: bool = False
+) -> str:
     """The CTEs of the lexical arm."""
     keys = [lexicon.key(term) for term in want.terms or ()]
     bound = values.bind(keys), values.bind([lexicon.number(key) for key in keys])
-    return arms.matching(collection, *bound, depth_of(want), narrowed, complete=want.complete)
+    return matching.matching(
+        collection, *bound, depth_of(want), narrowed, complete=want.complete, all_scored=all_scored
+    )
 
 
 def depth_of(want: Want) -> int:

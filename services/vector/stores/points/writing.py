@@ -2,10 +2,11 @@
 # ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
 
 import asyncio
+import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
@@ -13,15 +14,16 @@ from services.vector.model import Chunk, Collection, Point, Vector, Words
 from services.vector.stores.database.connections import Record, Session
 from services.vector.stores.points import lexicon
 from services.vector.stores.points.layout import SCHEMA, Layout
+from services.vector.stores.points.terms import outlines
+from services.vector.text import words
 
-_COPIED: Final = {
-    "point": (
-        *("n", "id", "document", "title", "passage", "position", "heading_path", "start_offset", "end_offset"),
-        *("page", "payload"),
-    ),
-    "delta": ("n", "embedding"),
-    "lexical": ("n", "length", "terms", "weights", "sequence"),
-}
+_POINT: Final = (
+    *("n", "id", "document", "title", "passage", "position", "heading_path", "start_offset", "end_offset"),
+    *("page", "payload"),
+)
+_LEXICAL: Final = ("n", "length", "once", "again", "times", "terms", "weights", "sequence")
+_PACKED: Final = 250
+"""Points whose words are packed while those of as many others are written."""
 COLUMNS = (
     "p.n, p.id, p.document, p.title, p.passage, p.position, p.heading_path, p.start_offset, p.end_offset,"
     " p.page, p.payload"
@@ -33,9 +35,10 @@ class Write:
     """A point to be stored."""
 
     point: Point
-    words: Words
     text: str = ""
-    """What its vector is made from."""
+    """What its vector and its words are made from."""
+    words: Words | None = None
+    """None: they are made when it is stored."""
     vector: Vector | None = None
 
 
@@ -96,10 +99,24 @@ async def insert(session: Session, collection: Collection, writes: Sequence[Writ
         row["n"]
         for row in await session.fetch(f"SELECT nextval('{t['n']}') AS n FROM generate_series(1, $1::int)", len(writes))
     ]
-    # For a large document this takes a while, which the event loop does not have.
-    rows = await asyncio.to_thread(_rows, numbers, writes, sums)
-    for table, columns in _COPIED.items():
-        await session.copy(SCHEMA, t.bare(table), columns, rows[table])
+    # Rows are made in threads: for a large document that takes longer than the event loop has time.
+    points = await asyncio.to_thread(_points, numbers, writes)
+    parts = [slice(first, first + _PACKED) for first in range(0, len(writes), _PACKED)]
+    # The server writes points while their words are packed.
+    packed: list[asyncio.Task[list[tuple[object, ...]]]] = []
+    for part in parts:
+        before = packed[-1] if packed else None
+        packed.append(asyncio.create_task(_after(before, collection, numbers[part], writes[part], sums)))
+    try:
+        await session.copy(SCHEMA, t.bare("point"), _POINT, points)
+        vectors = [(n, write.vector) for n, write in zip(numbers, writes, strict=True)]
+        await session.copy(SCHEMA, t.bare("delta"), ("n", "embedding"), vectors)
+        for task in packed:
+            await session.copy(SCHEMA, t.bare("lexical"), _LEXICAL, await task)
+    finally:
+        for task in packed:
+            task.cancel()
+    sums.upserted.extend(write.point.id for write in writes)
     sums.points += len(writes)
 
 
@@ -186,22 +203,41 @@ def point(row: Record, *, with_payload: bool = True) -> Point:
     )
 
 
-def _rows(numbers: Sequence[int], writes: Sequence[Write], sums: Sums) -> dict[str, list[tuple[object, ...]]]:
-    """The rows of each table, and what they add to the sums."""
-    rows: dict[str, list[tuple[object, ...]]] = {table: [] for table in _COPIED}
-    words: Counter[str] = Counter()
-    for n, write in zip(numbers, writes, strict=True):
-        rows["point"].append((n, *_row(write.point)))
-        rows["delta"].append((n, write.vector))
-        lexical = (n, write.words.length, *lexicon.pack(write.words.counts), lexicon.sequence(write.words.order))
-        rows["lexical"].append(lexical)
-        words.update(write.words.counts.keys())
-        sums.words += write.words.length
-        sums.upserted.append(write.point.id)
-    for word, points in words.items():
+def _points(numbers: Sequence[int], writes: Sequence[Write]) -> list[tuple[object, ...]]:
+    """Rows of `point`."""
+    return [(n, *_row(write.point)) for n, write in zip(numbers, writes, strict=True)]
+
+
+async def _after(
+    before: "asyncio.Task[Any] | None",
+    collection: Collection,
+    numbers: Sequence[int],
+    writes: Sequence[Write],
+    sums: Sums,
+) -> list[tuple[object, ...]]:
+    """`_packed` in a thread, after the part before: two at once would only stand in each other's way."""
+    if before is not None:
+        await before
+    return await asyncio.to_thread(_packed, collection, numbers, writes, sums)
+
+
+def _packed(
+    collection: Collection, numbers: Sequence[int], writes: Sequence[Write], sums: Sums
+) -> list[tuple[object, ...]]:
+    """Rows of `lexical`; what they add to the sums is added there."""
+    every = [
+        words.of_passage(write.text, collection.language) if write.words is None else write.words for write in writes
+    ]
+    weights = [lexicon.pack(one.counts) for one in every]
+    rows: list[tuple[object, ...]] = []
+    for n, one, packed, outline in zip(numbers, every, weights, outlines.outlines(weights), strict=True):
+        vectors = (outline.once, outline.again, outline.times)
+        rows.append((n, one.length, *vectors, outline.terms, packed, lexicon.sequence(one.order)))
+        sums.words += one.length
+    for word, count in Counter(itertools.chain.from_iterable(one.counts for one in every)).items():
         key = lexicon.key(word)
         sums.names[key] = word
-        sums.terms[key] += points
+        sums.terms[key] += count
     return rows
 
 

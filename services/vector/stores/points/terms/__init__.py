@@ -1,1 +1,1 @@
-"""The words of a collection as a whole."""
+"""Words: of a collection as a whole, and how points are scored by theirs."""
