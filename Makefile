@@ -24,10 +24,10 @@ endef
 RUN := .venv/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test check fmt stubs lock bench eval chaos-vector clean
+.PHONY: help run demo test check fmt stubs lock bench eval chaos-vector chaos-graph histories recall clean
 
 help: ## List the targets.
-	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-14s %s\n", $$1, $$2 }'
+	@sed -n 's/^\([a-z-]*\):[^#]*## \(.*\)/  make \1|\2/p' Makefile | awk -F'|' '{ printf "%-17s %s\n", $$1, $$2 }'
 
 run: ## Start the whole suite and keep it running; Ctrl-C stops it. GRAPH=neo4j: with Neo4j as graph store.
 	$(call INSTALL,runtime)
@@ -76,6 +76,20 @@ bench: ## Run a benchmark: make bench NAME=relay ARGS="--json file".
 chaos-vector: ## Kill parts of the vector service under write load: make chaos-vector N=1000 SEED=7.
 	$(call INSTALL,dev)
 	@exec $(RUN) -m tests.fault.vector $(if $(N),--rounds $(N)) $(if $(SEED),--seed $(SEED))
+
+chaos-graph: ## Kill followers and the graph store while documents change: make chaos-graph N=100 SEED=7 STORE=neo4j.
+	$(call INSTALL,dev)
+	@exec $(RUN) -m pytest tests/integration/graph/test_following.py -q -k "exactly_once $(if $(STORE),and $(STORE))" \
+	  --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
+
+histories: ## Compare graphs after random histories with ones built anew: make histories N=100 SEED=7 STORE=arcadedb.
+	$(call INSTALL,dev)
+	@exec $(RUN) -m pytest tests/integration/graph/store/test_histories.py tests/integration/graph/test_histories.py -q \
+	  $(if $(STORE),-k $(STORE)) --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
+
+recall: ## Measure recall against brute force at any size: make recall N=100000 PLANS=custom.
+	$(call INSTALL,dev)
+	@exec $(RUN) -m pytest tests/integration/vector/test_recall.py -q $(if $(PLANS),-k $(PLANS)) --points $(or $(N),100000)
 
 eval: ## Measure what is found: make eval DATA=DIR, or PERGOLA_EVAL_DIR. VARIANTS=dense,retrieve: only these.
 	$(call INSTALL,dev)

@@ -6,6 +6,8 @@ AFTER_DEADLINE: Final = 0.25
 """How long after its deadline a call may still take to end."""
 AFTER_CANCEL: Final = 1.0
 """How long a cancelled call's work may go on."""
+STATEMENT_ENDS: Final = 0.25
+"""How long after its call's deadline, or after its caller has gone, a statement may still run in PostgreSQL."""
 RECOVERY: Final = 10.0
 """How long after a dependency is back everything must work again."""
 COMMAND: Final = 60.0

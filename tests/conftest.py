@@ -3,7 +3,7 @@
 import contextlib
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +16,21 @@ from tests import stacks
 from tests.fakes.provider import FakeProvider
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """How much of what can go on for any time, for those who run it by hand; the targets of the Makefile name them."""
+    own = parser.getgroup("pergola")
+    own.addoption("--rounds", type=int, help="of tests that come in rounds")
+    own.addoption("--seed", type=int, help="of the first round")
+    own.addoption("--points", type=int, help="of the collection in which recall is measured")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """What was asked for takes the time that it takes."""
+    if _by_hand(config):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(0), append=False)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """SIGTERM ends a session like Ctrl-C, so that the fixtures stop what they started.
 
@@ -23,6 +38,36 @@ def pytest_configure(config: pytest.Config) -> None:
     """
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, signal.default_int_handler)
+
+
+@pytest.fixture(scope="session")
+def rounds(request: pytest.FixtureRequest) -> int | None:
+    """How many rounds were asked for; None: as many as the test has by itself."""
+    given: int | None = request.config.getoption("--rounds")
+    return given
+
+
+@pytest.fixture(scope="session")
+def seed(request: pytest.FixtureRequest) -> int | None:
+    """The seed that was asked for; None: that of the test."""
+    given: int | None = request.config.getoption("--seed")
+    return given
+
+
+@pytest.fixture(scope="session")
+def tell(request: pytest.FixtureRequest) -> Callable[[str], None]:
+    """Tells how far a test is: at once to who runs it by hand, otherwise when it fails."""
+    capture = request.config.pluginmanager.getplugin("capturemanager") if _by_hand(request.config) else None
+
+    def told(text: str) -> None:
+        with capture.global_and_fixture_disabled() if capture else contextlib.nullcontext():
+            print(text, flush=True)
+
+    return told
+
+
+def _by_hand(config: pytest.Config) -> bool:
+    return config.getoption("--rounds") is not None or config.getoption("--points") is not None
 
 
 @pytest.fixture(scope="session")

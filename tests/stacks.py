@@ -60,26 +60,26 @@ class Parts:
     def log(self, part: str) -> str:
         return (self.stack.data.logs / f"{part}.log").read_text(errors="replace")
 
+    async def postgres(self, database: str = "pergola_vector") -> "asyncpg.Connection[asyncpg.Record]":
+        """A connection as the superuser, to look at or change what no service may. The caller closes it."""
+        return await self._postgres().connect(database)
+
+    def _postgres(self) -> Postgres:
+        component = self.stack.component("postgres")
+        assert isinstance(component, Postgres)
+        return component
+
 
 class Stores(Parts):
     """PostgreSQL, both Valkeys and the graph store, shared by all tests of a session."""
 
     _numbers = itertools.count(1)
 
-    async def postgres(self, database: str = "pergola_vector") -> "asyncpg.Connection[asyncpg.Record]":
-        """A connection as the superuser, to look at or change what no service may. The caller closes it."""
-        return await self._postgres().connect(database)
-
     async def own_database(self, service: str = "vector") -> dict[str, str]:
         """The environment of `service` with an empty database of its own (pgvector and both logins in place)."""
         name = f"pergola_{service}_{next(self._numbers)}"
         await self._postgres().make_database(service, name)
         return self.environ(service) | self._postgres().offers_database(service, name)
-
-    def _postgres(self) -> Postgres:
-        component = self.stack.component("postgres")
-        assert isinstance(component, Postgres)
-        return component
 
 
 class Neo4jStores(Stores):

@@ -268,6 +268,8 @@ class GivenPage:
     """Whether there is more already."""
     merges: Mapping[str, str] | None
     """Key of each merged entity → key of the one it is part of, all of them; None: as they were."""
+    last: int
+    """Where the log ended when this was read."""
 
 
 class FenceLost(Exception):

@@ -216,9 +216,10 @@ class Editor(Protocol):
 class GivenLog(Protocol):
     """What callers said, for those who keep an index of their own."""
 
-    async def given_since(self, tenant: str, graph: str, seq: int, limit: int) -> GivenPage:
+    async def given_since(self, tenant: str, graph: str, seq: int, limit: int, begun: int = 0) -> GivenPage:
         """What callers said of passages, and which entities they merged, behind `seq` in the graph's log; 0: from the
-        beginning. At most `limit` items."""
+        beginning. At most `limit` items. `begun`: where the log ended when the reading from the beginning began; what
+        went before was not in it any more, so that it need not be remembered."""
 
 
 class CypherRunner(Protocol):

@@ -177,10 +177,14 @@ class VectorDoor(_Acting):
 
     async def ingest(self, collection: str, documents: Mapping[str, str]) -> None:
         """Title → text; returns when the documents are searchable."""
-        request = document_pb2.IngestDocumentsRequest(
-            collection=collection,
-            documents=[document_pb2.Document(id=title, title=title, text=text) for title, text in documents.items()],
+        await self.ingest_all(
+            collection,
+            [document_pb2.Document(id=title, title=title, text=text) for title, text in documents.items()],
         )
+
+    async def ingest_all(self, collection: str, documents: Sequence[document_pb2.Document]) -> None:
+        """The same for whole documents."""
+        request = document_pb2.IngestDocumentsRequest(collection=collection, documents=documents)
         job = (await self.documents.IngestDocuments(request)).job
         async for message in self.jobs.WatchJob(job_pb2.WatchJobRequest(id=job.id)):
             job = message.job.job if message.HasField("job") else job

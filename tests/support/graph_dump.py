@@ -12,21 +12,24 @@ from services.graph.stores.reading import StoreReader
 
 _STATEMENTS: Final = (
     "MATCH (p:Passage) WHERE p.uid STARTS WITH $prefix RETURN properties(p) AS p ORDER BY p.uid",
-    "MATCH (e:Entity) WHERE e.uid STARTS WITH $prefix RETURN properties(e) AS e ORDER BY e.uid",
+    "MATCH (e:Entity) WHERE e.uid STARTS WITH $prefix RETURN properties(e) AS e, labels(e) ORDER BY e.uid",
     "MATCH (p:Passage)-[m:MENTIONS]->(e:Entity) WHERE p.uid STARTS WITH $prefix "
     "RETURN p.uid, properties(m), e.uid ORDER BY p.uid, e.uid",
-    "MATCH (a:Entity)-[r:RELATES]->(b:Entity) WHERE a.uid STARTS WITH $prefix "
-    "RETURN a.uid, properties(r), b.uid ORDER BY r.uid",
+    "MATCH (a:Entity)-[r]->(b:Entity) WHERE a.uid STARTS WITH $prefix "
+    "RETURN a.uid, type(r), properties(r), b.uid ORDER BY r.uid, type(r)",
     "MATCH (a:Alias) WHERE a.uid STARTS WITH $prefix OPTIONAL MATCH (a)-[:NAMES]->(e) "
     "RETURN properties(a), e.uid ORDER BY a.uid, e.uid",
     "MATCH (x:Part) WHERE x.uid STARTS WITH $prefix RETURN properties(x) ORDER BY x.uid",
+    "MATCH (m:Merge) WHERE m.uid STARTS WITH $prefix RETURN properties(m) ORDER BY m.uid",
+    "MATCH (s:Statement) WHERE s.uid STARTS WITH $prefix AND s.gone IS NULL "
+    "RETURN s.uid, s.document, s.chunk, s.name, s.text, s.digest, s.live ORDER BY s.uid",
     "MATCH (f:Follow) WHERE f.uid STARTS WITH $prefix RETURN f.graph, f.passages ORDER BY f.graph",
 )
 
 
 async def dump(store: GraphStore, tenant: str) -> list[object]:
-    """Passages, entities and mentions, without what the store itself numbers; of cursors how many passages they
-    count."""
+    """Passages, entities with their labels, mentions, relations of every type, merges, and what callers said, without
+    what the store itself numbers and when it was said; of cursors how many passages they count."""
     assert isinstance(store, StoreReader)
     prefix = store._place(tenant).prefix
 

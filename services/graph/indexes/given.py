@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from services.graph.extraction.mentions import Mention
+from services.graph.knowledge.said import form
 from services.graph.store import GivenLog
 
 _PAGE: Final = 2000
@@ -16,6 +17,8 @@ class GivenMentions:
         self._tenant = tenant
         self._graph = graph
         self._seq = 0
+        self._begun = 0
+        """Where the log ended when it was last read from its beginning."""
         self._merges: dict[str, str] = {}
         self._names: dict[str, dict[str, str]] = {}
         """By passage and key, as it was written."""
@@ -23,11 +26,12 @@ class GivenMentions:
 
     def of(self, passage: str) -> list[Mention]:
         """What was said of a passage, each key once."""
-        found: dict[str, Mention] = {}
+        found: dict[str, list[tuple[bool, str, str]]] = {}
         for key, name in self._names.get(passage, {}).items():
             whole = self._merges.get(key, key)
-            found[whole] = Mention(whole, name, 0.0, False, given=True)
-        return [found[key] for key in sorted(found)]
+            # What was merged names it only while nothing else does, as in the graph.
+            found.setdefault(whole, []).append((key != whole, form(name), name))
+        return [Mention(key, min(found[key])[2], 0.0, False, given=True) for key in sorted(found)]
 
     @property
     def changed(self) -> set[str]:
@@ -45,9 +49,11 @@ class GivenMentions:
         """
         changed = self._changed
         while True:
-            page = await log.given_since(self._tenant, self._graph, self._seq, _PAGE)
+            page = await log.given_since(self._tenant, self._graph, self._seq, _PAGE, self._begun)
+            if page.reset or not self._seq:
+                self._begun = page.last
             if page.reset:
-                changed |= self._names.keys()
+                changed.update(self._names)
                 self._names = {}
             for one in page.items:
                 names = self._names.setdefault(one.passage, {})
@@ -59,8 +65,10 @@ class GivenMentions:
                     del self._names[one.passage]
                 changed.add(one.passage)
             if page.merges is not None and dict(page.merges) != self._merges:
-                changed |= self._with(self._merges.keys() ^ page.merges.keys())
-                changed |= self._with({key for key, whole in page.merges.items() if self._merges.get(key) != whole})
+                changed.update(self._with(self._merges.keys() ^ page.merges.keys()))
+                changed.update(
+                    self._with({key for key, whole in page.merges.items() if self._merges.get(key) != whole})
+                )
                 self._merges = dict(page.merges)
             self._seq = page.seq
             if not page.more:

@@ -76,12 +76,12 @@ class StoreEditor(ABC):
 
         return await self._edit(tenant, graph, work)
 
-    async def given_since(self, tenant: str, graph: str, seq: int, limit: int) -> GivenPage:
+    async def given_since(self, tenant: str, graph: str, seq: int, limit: int, begun: int = 0) -> GivenPage:
         place = self._place(tenant)
         return await self._read(
             tenant,
-            lambda tx: since.since(tx, place, graph, seq, limit),
-            lambda: GivenPage(0, seq > 0, (), False, {}),
+            lambda tx: since.since(tx, place, graph, seq, limit, begun),
+            lambda: GivenPage(0, seq > 0, (), False, {}, 0),
         )
 
     async def _edit(self, tenant: str, graph: str, work: Callable[[Transaction, Place], Awaitable[T]]) -> T:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import random
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
 import pytest
@@ -76,23 +76,29 @@ async def test_what_is_deleted_leaves_nothing_behind(
 
 ROUNDS = 20
 WRITERS = 4
-STORE_DIES = {5: "store", 11: "both", 17: "store"}
-"""In the other rounds the follower does alone. A store that has just started is slow for a while."""
+DEATHS = ("follower", "store", "follower", "both", "follower")
+"""Who dies, round by round and over again."""
 
 
 @pytest.mark.timeout(480)
 async def test_exactly_once_while_followers_and_the_store_die(
-    stores: Stores, store: GraphStore, feed: ScriptedFeed, tenant: str
+    stores: Stores,
+    store: GraphStore,
+    feed: ScriptedFeed,
+    tenant: str,
+    rounds: int | None,
+    seed: int | None,
+    tell: Callable[[str], None],
 ) -> None:
     """Round by round: writers add, change and delete, the follower or the store is killed meanwhile, and then the graph
     is what one built from nothing is."""
-    chance = random.Random(7)
+    chance = random.Random(7 if seed is None else seed)
     held: dict[str, point_pb2.Chunk] = {}
     await feed.create("killed", "one")
     feed.batch = 17
 
-    async def write(turn: int, writer: int) -> None:
-        own = random.Random(turn * WRITERS + writer)
+    async def write(writer: int, seed: int) -> None:
+        own = random.Random(seed)
         for _ in range(3):
             points = {f"w{writer}p{own.randrange(8)}" for _ in range(own.randint(1, 6))}
             some = {point: None if own.random() < 0.3 else document(own.randrange(10_000)) for point in points}
@@ -109,10 +115,10 @@ async def test_exactly_once_while_followers_and_the_store_die(
 
     async with AsyncExitStack() as stack:
         await stack.enter_async_context(follower())
-        for turn in range(ROUNDS):
-            writing = asyncio.gather(*(write(turn, writer) for writer in range(WRITERS)))
+        for turn in range(rounds or ROUNDS):
+            writing = asyncio.gather(*(write(writer, chance.getrandbits(64)) for writer in range(WRITERS)))
             await asyncio.sleep(chance.uniform(0, 0.15))
-            dies = STORE_DIES.get(turn, "follower")
+            dies = DEATHS[turn % len(DEATHS)]
             if dies != "store":
                 await stack.aclose()
             if dies != "follower":
@@ -123,6 +129,7 @@ async def test_exactly_once_while_followers_and_the_store_die(
             await writing
             await feed.followed("killed", 180)
             assert await dump(store, "default") == await scratch(store, tenant, "killed", held), turn
+            tell(f"round {turn + 1}: {dies} died, {len(held)} passages are left")
     await feed.drop("killed")
     async with graph.graph_service(stores, feed.address, follow_lease_seconds=1):
         await _empty(store)

@@ -3,8 +3,7 @@
 import asyncio
 import random
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any, Final
+from typing import Final
 
 import grpc
 import pytest
@@ -16,7 +15,8 @@ from services.graph.model import Evidence, NewEntity
 from tests import bounds
 from tests.stacks import Stores
 from tests.support import graph
-from tests.support.fake_embeddings import DIMENSION, FakeEmbeddings, fake_embeddings
+from tests.support.fake_embeddings import FakeEmbeddings, fake_embeddings
+from tests.support.found import everything, vector_service
 from tests.support.graph import GraphDoor, VectorDoor
 
 _PEOPLE: Final = ["Ada Lovelace", "Alan Turing", "Grace Hopper", "Karl Weierstrass", "Sofia Kovalevskaya"]
@@ -35,22 +35,9 @@ async def fake() -> AsyncIterator[FakeEmbeddings]:
         yield running
 
 
-@asynccontextmanager
-async def _vector(stores: Stores, fake: FakeEmbeddings) -> AsyncIterator[VectorDoor]:
-    """With an embedding model that costs nothing, and counts."""
-    environ = await stores.own_database("vector") | {
-        "PERGOLA_VECTOR_EMBEDDING_ENDPOINT_URL": fake.url,
-        "PERGOLA_VECTOR_EMBEDDING_ENDPOINT_MODEL": "fake",
-        "PERGOLA_VECTOR_EMBEDDING_ENDPOINT_DIMENSION": str(DIMENSION),
-        "PERGOLA_VECTOR_EMBEDDING_MODEL": "fake",
-    }
-    async with graph.vector_service(stores, environ) as running:
-        yield running
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="session")
 async def vector(stores: Stores, fake: FakeEmbeddings) -> AsyncIterator[VectorDoor]:
-    async with _vector(stores, fake) as running:
+    async with vector_service(stores, fake) as running:
         yield running
 
 
@@ -68,24 +55,6 @@ def _documents(draw: random.Random, count: int) -> dict[str, str]:
         )
         for number in draw.sample(range(30), count)
     }
-
-
-async def _everything(door: GraphDoor, collections: list[str], **fields: Any) -> list[Any]:
-    """What each question finds: ids, scores to three digits, paths and spans."""
-    found = []
-    for question in _QUESTIONS:
-        answer = await door.retrieve(question, collections, k=20, mode="both", **fields)
-        assert answer.degraded == ""
-        found.append(
-            (
-                [
-                    (one.collection, one.id, round(one.score, 2), [(s.kind, s.id, str(s.spans)) for s in one.path])
-                    for one in answer.passages
-                ],
-                [(one.key, one.name, one.mention_count, one.named) for one in answer.entities],
-            )
-        )
-    return found
 
 
 async def _delete_document(vector: VectorDoor, collection: str, id: str) -> None:
@@ -115,7 +84,7 @@ async def test_after_any_changes_it_answers_as_one_built_anew(
             await vector.points.UpsertPoints(point_pb2.UpsertPointsRequest(collection=name, points=points))
     await vector.caught_up(name)
     async with graph.graph_service(stores, vector.address, follow="false") as fresh:
-        assert await _everything(door, [name]) == await _everything(fresh, [name])
+        assert await everything(door, [name], _QUESTIONS) == await everything(fresh, [name], _QUESTIONS)
 
 
 async def test_a_restart_embeds_nothing_again(
@@ -166,10 +135,10 @@ async def test_a_collection_answers_as_if_there_were_no_others(vector: VectorDoo
         await vector.create(name)
     await vector.ingest("alone", documents)
     await vector.caught_up("alone")
-    before = await _everything(door, ["alone"])
+    before = await everything(door, ["alone"], _QUESTIONS)
     await vector.ingest("beside", {title: text.replace("Berlin", "Vienna") for title, text in documents.items()})
     await vector.caught_up("beside")
-    assert await _everything(door, ["alone"]) == before
+    assert await everything(door, ["alone"], _QUESTIONS) == before
     both = await door.retrieve(_QUESTIONS[0], ["alone", "beside"], k=24)
     assert {one.collection for one in both.passages} == {"alone", "beside"}
 

@@ -1,6 +1,8 @@
-"""Filters against brute force in Python, on points that change all the while."""
+"""Filters against brute force in Python, by custom and generic plans, on points that change and are merged and vacuumed
+all the while."""
 
 import random
+from collections.abc import AsyncIterator
 from typing import Any
 
 import grpc
@@ -15,6 +17,7 @@ from services.vector.stores import collections as collection_store
 from services.vector.stores.points import merging, search
 from tests.stacks import Stores
 from tests.support import filters
+from tests.support.unrest import planning, unrest
 from tests.support.vector import Vector, caller, database_of, status, vector_service, violations
 
 _DIMENSION = 4
@@ -62,12 +65,21 @@ def made(number: int, payload: dict[str, Any], text: str) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="module")
-async def twin(vector_address: str) -> Any:
-    async with caller(vector_address) as vector:
+@pytest.fixture(scope="module", params=["force_custom_plan", "force_generic_plan"])
+async def twin(stores: Stores, request: pytest.FixtureRequest) -> AsyncIterator[Twin]:
+    """In a database where the delta is merged and the tables are vacuumed all the while."""
+    environ = await stores.own_database()
+    name = environ["PERGOLA_VECTOR_POSTGRES_URL"].rpartition("/")[2]
+    await planning(stores, name, request.param)
+    async with vector_service(environ) as address, caller(address) as vector, database_of(environ) as database:
         found = Twin(vector, await vector.create(dimension=_DIMENSION))
         await found.upsert(*(made(n, {"a": n % 5, "b": ["red", n]}, "a lantern") for n in range(60)))
-        yield found
+        async with database.transaction("default") as session:
+            collection = await collection_store.find(session, found.name)
+        assert collection is not None
+        async with unrest(stores, name, database, collection) as turns:
+            yield found
+        assert min(turns.values()) > 1
 
 
 edits = st.lists(

@@ -11,21 +11,19 @@ import pytest
 
 from pergola.vector.v1 import point_pb2
 from services.vector.stores import collections as collection_store
-from services.vector.stores.points.layout import Layout
 from tests import bounds
 from tests.stacks import Stores
+from tests.support.held import Held
 from tests.support.vector import Vector, caller, database_of, status, vector_service
 
 
 @dataclass
 class House:
-    """A service that has one statement for nearest points under way at a time, and its database seen from outside."""
+    """A service that has one statement for nearest points under way at a time, and its database."""
 
     vector: Vector
     name: str
-    table: str
-    watcher: Any
-    locker: Any
+    held: Held
 
     def ask(self, seconds: float = 60, *, with_payload: bool | None = None) -> Any:
         """A call of QueryPoints. Cancel it, or await it."""
@@ -34,25 +32,6 @@ class House:
             point_pb2.QueryPointsRequest(collection=self.name, vector=vector, with_payload=with_payload),
             timeout=seconds,
         )
-
-    async def lock(self) -> None:
-        """Lets no statement go on that reads vectors."""
-        await self.locker.execute(f"BEGIN; LOCK TABLE {self.table} IN ACCESS EXCLUSIVE MODE")
-
-    async def unlock(self) -> None:
-        await self.locker.execute("ROLLBACK")
-
-    async def until_waiting(self, alone: int, together: int, seconds: float = bounds.RECOVERY) -> None:
-        """Until so many statements for one question, and so many for several, wait for the lock."""
-        end = time.monotonic() + seconds
-        while True:
-            rows = await self.watcher.fetch(
-                "SELECT query LIKE '%unnest%' AS several FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-            )
-            found = sum(not row["several"] for row in rows), sum(row["several"] for row in rows)
-            if found == (alone, together):
-                return
-            assert time.monotonic() < end, found
 
 
 @pytest.fixture
@@ -75,7 +54,7 @@ async def house(stores: Stores) -> AsyncIterator[House]:
             collection = await collection_store.find(session, name)
         assert collection is not None
         try:
-            yield House(vector, name, Layout(collection.id)["vector"], watcher, locker)
+            yield House(vector, name, Held(watcher, locker, collection.id, "vector"))
         finally:
             await locker.close()
             await watcher.close()
@@ -89,32 +68,32 @@ async def _arrived(house: House, calls: list[Any]) -> None:
 
 async def test_a_statement_lives_as_long_as_somebody_waits_for_it(house: House) -> None:
     expected = await house.ask()
-    await house.lock()
+    await house.held.lock()
     first = house.ask()
-    await house.until_waiting(1, 0)
+    await house.held.until_waiting(1, 0)
     others = [house.ask() for _ in range(5)]
     await _arrived(house, others)
-    await house.until_waiting(1, 0)
+    await house.held.until_waiting(1, 0)
     first.cancel()
     # Its statement ends on the server, and those that waited take its turn, together.
-    await house.until_waiting(0, 1, bounds.AFTER_CANCEL)
+    await house.held.until_waiting(0, 1, time.monotonic() + bounds.STATEMENT_ENDS)
     for one in others[:4]:
         one.cancel()
     late = house.ask()
     await _arrived(house, [late])
-    await house.until_waiting(0, 1)
+    await house.held.until_waiting(0, 1)
     others[4].cancel()
     # Nobody waits for the five any more: the one that came later has its turn.
-    await house.until_waiting(1, 0, bounds.AFTER_CANCEL)
-    await house.unlock()
+    await house.held.until_waiting(1, 0, time.monotonic() + bounds.STATEMENT_ENDS)
+    await house.held.unlock()
     assert await late == expected
 
 
 async def test_who_goes_away_takes_no_answer_from_the_others(house: House) -> None:
     expected = await house.ask()
-    await house.lock()
+    await house.held.lock()
     first = house.ask()
-    await house.until_waiting(1, 0)
+    await house.held.until_waiting(1, 0)
     others = [house.ask() for _ in range(4)]
     hurried = house.ask(seconds=0.4)
     await _arrived(house, [*others, hurried])
@@ -124,7 +103,7 @@ async def test_who_goes_away_takes_no_answer_from_the_others(house: House) -> No
         await hurried
     assert time.monotonic() - began < 0.4 + bounds.AFTER_DEADLINE
     assert status(error.value)[0] == "DEADLINE_EXCEEDED"
-    await house.unlock()
+    await house.held.unlock()
     assert await first == expected
     assert await asyncio.gather(*others[1:]) == [expected] * 3
 
@@ -149,24 +128,24 @@ async def test_each_gets_what_it_asked_for_with_payload_or_without(house: House)
 
 
 async def test_a_deadline_ends_the_statement_on_the_server(house: House) -> None:
-    await house.lock()
+    await house.held.lock()
     began = time.monotonic()
     with pytest.raises(grpc.RpcError) as error:
         await house.ask(seconds=0.5)
     assert time.monotonic() - began < 0.5 + bounds.AFTER_DEADLINE
     assert status(error.value)[0] == "DEADLINE_EXCEEDED"
-    await house.until_waiting(0, 0, bounds.AFTER_CANCEL)
-    await house.unlock()
+    await house.held.until_waiting(0, 0, began + 0.5 + bounds.STATEMENT_ENDS)
+    await house.held.unlock()
     assert len((await house.ask()).points) == 10
 
 
 async def test_an_error_reaches_everybody_who_waits(house: House) -> None:
-    await house.lock()
+    await house.held.lock()
     calls = [house.ask()]
-    await house.until_waiting(1, 0)
+    await house.held.until_waiting(1, 0)
     calls += [house.ask() for _ in range(3)]
     await _arrived(house, calls)
-    await house.locker.execute(f"DROP TABLE {house.table}; COMMIT")
+    await house.held.execute(f"DROP TABLE {house.held.table}; COMMIT")
     for call in calls:
         with pytest.raises(grpc.RpcError) as error:
             await call

@@ -142,7 +142,9 @@ async def test_a_reset_keeps_what_was_said_of_passages_that_come_again(store: Gr
     await store.upsert_entities(tenant, "docs", said)
     before = await dump(store, tenant)
     await followed.reset("one", given=False)
-    assert await of_graph(store, tenant, "docs") == []
+    # What was said waits for its passages, and shows nowhere.
+    assert all(row.endswith(", False]") for row in await of_graph(store, tenant, "docs"))
+    assert await store.entities(tenant, ["docs"], ["fog", "rain"]) == []
     await followed.change({"a": ADA, "b": BABBAGE})
     assert await dump(store, tenant) == before
     # Another collection of this name has passages of the same ids, of which nobody said anything.
@@ -151,6 +153,20 @@ async def test_a_reset_keeps_what_was_said_of_passages_that_come_again(store: Gr
     assert await store.entities(tenant, ["docs"], ["fog", "rain"]) == []
     page = await store.given_since(tenant, "docs", 1, 100)
     assert (page.reset, page.items) == (True, [])
+
+
+async def test_what_is_said_while_passages_are_away_is_the_last_word(store: GraphStore, tenant: str) -> None:
+    followed = await Followed.begin(store, tenant)
+    await followed.change({"a": ADA, "b": BABBAGE})
+    await store.upsert_entities(tenant, "docs", [NewEntity("fog", properties={"x": 1}, mentions=at("a"))])
+    await store.upsert_entities(tenant, "docs", [NewEntity("fog", properties={"x": 2, "y": 2}, mentions=at("b"))])
+    await followed.reset("one", given=False)
+    await followed.change({"a": ADA})
+    said = NewEntity("fog", properties={"x": 1, "y": None}, mentions=at("a"))
+    await store.upsert_entities(tenant, "docs", [said])
+    await followed.change({"b": BABBAGE})
+    found = await store.entities(tenant, ["docs"], ["fog"])
+    assert [(one.properties, one.mention_count) for one in found] == [({"x": 1}, 2)]
 
 
 async def test_names_a_caller_gives_stay_and_those_of_documents_come_back(store: GraphStore, tenant: str) -> None:

@@ -1,13 +1,17 @@
 """A merge is a record: what is said under each name stays apart, so that it can be taken back."""
 
+import asyncio
 from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
 
+from services.graph.indexes import given
 from services.graph.model import Evidence, Merge, NewEntity, NewRelation, RelationKey
 from services.graph.store import GraphStore
+from services.graph.stores.statements.writing import given as of_given
 from services.runtime.errors import AlreadyMerged, EntityNotFound, MergedSince, MergeNotFound
+from tests import bounds
 from tests.support.followed import Followed
 from tests.support.graph_dump import dump
 
@@ -119,6 +123,23 @@ async def test_deleting_a_merged_entity_forgets_the_merge(store: GraphStore, ten
         await store.undo_merge(tenant, "docs", record.id)
 
 
+async def test_what_relates_two_that_are_one_now_is_not_deleted(store: GraphStore, tenant: str) -> None:
+    await store.upsert_relations(tenant, "docs", [NewRelation("a", "b", "near"), NewRelation("b", "b", "like")])
+    before = await dump(store, tenant)
+    record = merge("a", "b")
+    await store.merge(tenant, "docs", record)
+    itself = RelationKey("a", "a", "near")
+    refused = await store.delete_relations(tenant, "docs", [itself])
+    assert [one.reason for one in refused] == ["RELATION_NOT_FOUND"]
+    await store.undo_merge(tenant, "docs", record.id)
+    assert await dump(store, tenant) == before
+    again = merge("a", "b")
+    await store.merge(tenant, "docs", again)
+    assert await store.delete_relations(tenant, "docs", [itself._replace(type="like")]) == []
+    await store.undo_merge(tenant, "docs", again.id)
+    assert len(await store.relations(tenant, "docs", [RelationKey("a", "b", "near")])) == 1
+
+
 async def test_the_log_tells_of_mentions_and_merges(store: GraphStore, tenant: str) -> None:
     followed = await Followed.begin(store, tenant)
     await followed.change({"a": A, "b": B, "c": C})
@@ -139,6 +160,31 @@ async def test_the_log_tells_of_mentions_and_merges(store: GraphStore, tenant: s
     assert (page.merges, page.more, page.reset) == ({"snow": "fog"}, False, False)
     assert (await store.given_since(tenant, "docs", page.seq + 1, 10)).reset
     assert (await store.given_since(tenant, "none", 0, 10)).items == []
+
+
+async def test_a_log_that_forgot_its_beginning_is_read_from_there(
+    store: GraphStore, tenant: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(of_given, "KEPT", 3)
+    monkeypatch.setattr(given, "_PAGE", 2)
+    followed = await Followed.begin(store, tenant)
+    await followed.change({"a": A, "b": B, "c": C})
+    for key in ("fog", "snow", "rain"):
+        await store.upsert_entities(tenant, "docs", [NewEntity(key, mentions=[*at("a"), *at("b"), *at("c")])])
+    for _ in range(8):
+        await store.upsert_entities(tenant, "docs", [NewEntity("mist", mentions=at("a"))])
+        await store.delete_entities(tenant, "docs", ["mist"])
+    assert (await store.given_since(tenant, "docs", 1, 10)).reset
+    mentions = given.GivenMentions(tenant, "docs")
+    async with asyncio.timeout(bounds.RECOVERY):
+        await mentions.poll(store)
+    assert {passage: [one.key for one in mentions.of(passage)] for passage in "abc"} == {
+        passage: ["fog", "rain", "snow"] for passage in "abc"
+    }
+    # What went meanwhile was said before the reading ended, and is heard of.
+    await store.delete_entities(tenant, "docs", ["fog"])
+    await mentions.poll(store)
+    assert [one.key for one in mentions.of("a")] == ["rain", "snow"]
 
 
 def at(document: str) -> list[Evidence]:

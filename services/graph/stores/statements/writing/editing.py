@@ -92,10 +92,12 @@ async def delete_relations(
     await turn.take(transaction, place, graph)
     meaning = await groups.of(transaction, place, graph, {key for one in batch for key in one[:2]})
     wanted = [RelationKey(meaning.root(one.source), meaning.root(one.target), one.type) for one in batch]
+    # What relates two that are one now is not shown, and so not deleted: it is there again when the merge is undone.
+    shown = set(wanted)
     said = [
         one
         for one in await given.by_subject(transaction, _abouts(place, graph, meaning, wanted))
-        if one.relation is not None
+        if one.relation is not None and relations.meant(meaning, one.relation) in shown
     ]
     stating = Stating(transaction, place, graph, await log.read(transaction, place, graph))
     await stating.read(

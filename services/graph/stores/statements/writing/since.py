@@ -9,10 +9,11 @@ from services.graph.stores.place import Place
 from services.graph.stores.statements.writing import given, groups, log
 
 
-async def since(transaction: Transaction, place: Place, graph: str, seq: int, limit: int) -> GivenPage:
-    """What came and went behind `seq`, at most `limit` of it."""
+async def since(transaction: Transaction, place: Place, graph: str, seq: int, limit: int, begun: int) -> GivenPage:
+    """What came and went behind `seq`, at most `limit` of it; see `GivenLog`."""
     standing = await log.read(transaction, place, graph)
-    reset = seq > standing.last or 0 < seq < standing.floor
+    known = max(seq, begun) if seq else 0
+    reset = known > standing.last or 0 < known < standing.floor
     seq = 0 if reset else seq
     rows: list[Mapping[str, Any]] = []
     end, width = seq, limit
@@ -33,4 +34,5 @@ async def since(transaction: Transaction, place: Place, graph: str, seq: int, li
         [Given(row["passage"], row["key"], row["name"] or row["key"], row["gone"]) for row in rows],
         end < standing.last,
         await groups.roots(transaction, place, graph) if changed else None,
+        standing.last,
     )

@@ -41,8 +41,8 @@ class Stating:
         about = await given.by_subject(self._transaction, uids)
         by_subject: dict[Subject, list[Fields]] = {}
         for one in about:
-            if one.live:
-                by_subject.setdefault(one.relation or one.source, []).append(one.holds())
+            # Those that wait for their passages too: what is said now is the last word, also when they are back.
+            by_subject.setdefault(one.relation or one.source, []).append(one.holds())
         self._known = {one: of_fields.joined(by_subject.get(one, ())) for one in asked}
         for one in (*about, *(one for all_ in by_passage.values() for one in all_)):
             self._there[_id(one)] = one

@@ -1,0 +1,41 @@
+"""What Retrieve finds, in a form that can be compared; and a vector service whose model costs nothing."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+from tests.stacks import Stores
+from tests.support import graph
+from tests.support.fake_embeddings import DIMENSION, FakeEmbeddings
+from tests.support.graph import GraphDoor, VectorDoor
+
+
+@asynccontextmanager
+async def vector_service(stores: Stores, fake: FakeEmbeddings) -> AsyncIterator[VectorDoor]:
+    """With an embedding model that counts what it is asked."""
+    environ = await stores.own_database("vector") | {
+        "PERGOLA_VECTOR_EMBEDDING_ENDPOINT_URL": fake.url,
+        "PERGOLA_VECTOR_EMBEDDING_ENDPOINT_MODEL": "fake",
+        "PERGOLA_VECTOR_EMBEDDING_ENDPOINT_DIMENSION": str(DIMENSION),
+        "PERGOLA_VECTOR_EMBEDDING_MODEL": "fake",
+    }
+    async with graph.vector_service(stores, environ) as running:
+        yield running
+
+
+async def everything(door: GraphDoor, collections: Sequence[str], questions: Sequence[str], **fields: Any) -> list[Any]:
+    """For each question the passages with their scores to two digits, paths and spans, and the entities."""
+    found = []
+    for question in questions:
+        answer = await door.retrieve(question, collections, k=20, mode="both", **fields)
+        assert answer.degraded == ""
+        found.append(
+            (
+                [
+                    (one.id, round(one.score, 2), [(s.kind, s.id, str(s.spans)) for s in one.path])
+                    for one in answer.passages
+                ],
+                [(one.key, one.name, one.mention_count, one.named) for one in answer.entities],
+            )
+        )
+    return found
