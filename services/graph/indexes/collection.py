@@ -13,6 +13,7 @@ from services.graph.feed import Change, Changes, Feed, Reset
 from services.graph.indexes import reading
 from services.graph.indexes.given import GivenMentions
 from services.graph.indexes.held import HeldIndex
+from services.graph.indexes.snapshots.standing import Standing
 from services.graph.model import Cursor
 from services.graph.points import CollectionInfo, Embedded, Points
 from services.graph.store import GivenLog
@@ -41,16 +42,24 @@ class IndexedCollection:
     """
 
     def __init__(
-        self, peer: Points, feed: Feed, given: GivenLog, tenant: str, info: CollectionInfo, held: HeldIndex
+        self,
+        peer: Points,
+        feed: Feed,
+        given: GivenLog,
+        tenant: str,
+        info: CollectionInfo,
+        held: HeldIndex,
+        standing: Standing | None = None,
     ) -> None:
+        """`standing`: how far `held` is with it already."""
         self.info = info
         self.held = held
-        self.cursor: Cursor | None = None
+        self.cursor: Cursor | None = None if standing is None else standing.cursor
         """Everything up to here is in the index; None: it is being read."""
         self._peer = peer
         self._feed = feed
         self._log = given
-        self._given = GivenMentions(tenant, info.name)
+        self._given = GivenMentions(tenant, info.name, None if standing is None else standing.given)
         self._turn = asyncio.Lock()
         """Held by whoever changes passages: what was read of a point must not overtake what came later."""
         self._moved = asyncio.Event()
@@ -63,6 +72,10 @@ class IndexedCollection:
         """
         if self.cursor is None:
             await self._read(head)
+        else:
+            # A run that ended may have put passages in and not come to their phrases.
+            async with self._turn:
+                await self._settle()
         async with asyncio.TaskGroup() as group:
             polling = group.create_task(self._poll(poll_seconds))
             try:
@@ -75,6 +88,10 @@ class IndexedCollection:
         self._gone = True
         self._move(None)
         await self.held.drop(self.info.name)
+
+    def standing(self) -> Standing | None:
+        """How far the index is with it: a view; None while it is read."""
+        return None if self.cursor is None else Standing(self.info, self.cursor, self._given.given)
 
     def behind(self, head: Cursor) -> bool:
         """Whether something up to `head` is not in the index."""

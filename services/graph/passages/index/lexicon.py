@@ -7,6 +7,7 @@ import numpy as np
 
 from services.graph.passages.index.arrays import Bools, Floats, Growing, Ints
 from services.graph.passages.index.interning import Strings
+from services.graph.passages.index.kept import Kept
 from services.graph.passages.index.links import Links
 
 _MOST: Final = 255
@@ -15,8 +16,10 @@ _MOST_CASED: Final = 15
 """The same, with a capital and without: both share a byte."""
 
 
-class Lexicon:
+class Lexicon(Kept):
     """Postings for BM25, and how often each term stands with and without a capital inside sentences."""
+
+    parts = ("_terms", "_postings", "_passages", "_capital", "_small")
 
     def __init__(self) -> None:
         self._terms = Strings()

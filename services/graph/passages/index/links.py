@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from services.graph.passages.index.arrays import Bools, Growing, Ints, ranges
+from services.graph.passages.index.kept import Arrays, Kept, taken
 
 _LEAST_COMPACTION: Final = 8192
 
@@ -48,11 +49,13 @@ class _Side:
         return links, owners
 
 
-class Links:
+class Links(Kept):
     """Links between passages (slots) and something else (phrases, terms), with some numbers on each.
 
     Links of a removed passage stay until the next compaction: whoever reads them from the other side asks `alive`.
     """
+
+    parts = ("_slot", "_other")
 
     def __init__(self, columns: Mapping[str, DTypeLike]) -> None:
         self._slot = Growing(np.uint32)
@@ -91,9 +94,7 @@ class Links:
         self._other.append(others)
         for name, growing in self._columns.items():
             growing.append(columns[name])
-        for link, slot, other in zip(range(first, len(self)), slots.tolist(), others.tolist(), strict=True):
-            self._by_slot.tail[slot].append(link)
-            self._by_other.tail[other].append(link)
+        self._list(first)
 
     def of_slots(self, slots: Ints) -> tuple[Ints, Ints]:
         """Links of each slot, and for each link the place in `slots` that it belongs to."""
@@ -123,3 +124,31 @@ class Links:
         self._by_slot.build(self.slot, ordered=True)
         self._by_other.build(self.other, ordered=False)
         self._compacted, self._dead = len(self), 0
+
+    def own(self) -> Arrays:
+        assert self._by_other.order is not None or not self._compacted  # noqa: S101 - compaction makes it
+        order = self._by_other.order
+        return {
+            "slot starts": self._by_slot.starts,
+            "other starts": self._by_other.starts,
+            "other order": np.zeros(0, np.uint32) if order is None else order,
+            "numbers": np.array([self._compacted, self._dead], np.int64),
+            **{f"column {name}": growing.rows for name, growing in self._columns.items()},
+        }
+
+    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._by_slot, self._by_other = _Side(), _Side()
+        self._by_slot.starts = taken(arrays, "slot starts", np.uint32)
+        self._by_other.starts = taken(arrays, "other starts", np.uint32)
+        self._by_other.order = taken(arrays, "other order", np.uint32)
+        self._compacted, self._dead = taken(arrays, "numbers", np.int64).tolist()
+        for name, growing in self._columns.items():
+            growing.restore({"rows": arrays.get(f"column {name}", np.zeros(0))})
+        self._list(self._compacted)
+
+    def _list(self, first: int) -> None:
+        """Makes links found that no sorted array has yet, from number `first` on."""
+        late = zip(range(first, len(self)), self.slot[first:].tolist(), self.other[first:].tolist(), strict=True)
+        for link, slot, other in late:
+            self._by_slot.tail[slot].append(link)
+            self._by_other.tail[other].append(link)
