@@ -14,7 +14,9 @@ from services.graph.indexes import reading
 from services.graph.indexes.given import GivenMentions
 from services.graph.indexes.held import HeldIndex
 from services.graph.indexes.snapshots.standing import Standing
+from services.graph.indexes.together import ahead, together
 from services.graph.model import Cursor
+from services.graph.passages.passage import Passage
 from services.graph.points import CollectionInfo, Embedded, Points
 from services.graph.store import GivenLog
 from services.runtime.errors import CollectionNotFound, PeerUnavailable, PergolaError
@@ -33,6 +35,11 @@ _HEAR_SECONDS: Final = 5.0
 def base(cursor: Cursor) -> str:
     """The incarnation of the collection itself: vector's cursors also say how much of the feed was gone."""
     return cursor.incarnation.partition(".")[0]
+
+
+def behind(cursor: Cursor | None, head: Cursor) -> bool:
+    """Whether an index that is so far with a collection lacks something up to `head`."""
+    return cursor is None or base(cursor) != head.incarnation or cursor.seq < head.seq
 
 
 class IndexedCollection:
@@ -76,12 +83,7 @@ class IndexedCollection:
             # A run that ended may have put passages in and not come to their phrases.
             async with self._turn:
                 await self._settle()
-        async with asyncio.TaskGroup() as group:
-            polling = group.create_task(self._poll(poll_seconds))
-            try:
-                await self._follow()
-            finally:
-                polling.cancel()
+        await together(self._poll(poll_seconds), self._follow())
 
     async def end(self) -> None:
         """Takes the collection out of the index; who waits for it gets CollectionNotFound."""
@@ -92,10 +94,6 @@ class IndexedCollection:
     def standing(self) -> Standing | None:
         """How far the index is with it: a view; None while it is read."""
         return None if self.cursor is None else Standing(self.info, self.cursor, self._given.given)
-
-    def behind(self, head: Cursor) -> bool:
-        """Whether something up to `head` is not in the index."""
-        return self.cursor is None or base(self.cursor) != head.incarnation or self.cursor.seq < head.seq
 
     async def reached(self, cursor: Cursor | None = None) -> None:
         """Returns when everything up to `cursor` is in the index, or, without one, when it was read once.
@@ -122,10 +120,14 @@ class IndexedCollection:
         await self._hear()
         self._given.taken(self._given.changed)
         count = 0
-        async with aclosing(self._peer.scroll(self.info.name)) as batches:
-            async for points in batches:
-                await self._put(points)
-                count += len(points)
+        async with (
+            aclosing(self._peer.scroll(self.info.name)) as batches,
+            aclosing(ahead(batches, self._passages)) as read,
+        ):
+            # While vector looks up what one part needs, the one before goes in.
+            async for passages in read:
+                await self.held.put(passages)
+                count += len(passages)
         await self._settle()
         await self.held.measure()
         seconds = self.held.read_seconds = time.monotonic() - began
@@ -161,8 +163,11 @@ class IndexedCollection:
         await self._settle()
 
     async def _put(self, points: Sequence[Embedded]) -> None:
+        await self.held.put(await self._passages(points))
+
+    async def _passages(self, points: Sequence[Embedded]) -> list[Passage]:
         given = [self._given.of(one.id) for one in points]
-        await self.held.put(await reading.passages(self._peer, self.info.name, points, given))
+        return await reading.passages(self._peer, self.info.name, points, given)
 
     async def _settle(self) -> None:
         """Gets vectors for phrases that lead somewhere now and did not before."""

@@ -75,10 +75,12 @@ class Lexicon(Kept):
 
     def postings(self, numbers: Ints, alive: Bools) -> tuple[Ints, Ints, Floats]:
         """Of each posting of these terms: the slot, the place in `numbers`, and how often."""
-        links, owners = self._postings.of_others(numbers, alive)
-        counts = self._postings.column("count")[links]
-        kept = counts > 0
-        return self._postings.slot[links[kept]].astype(np.int64), owners[kept], counts[kept].astype(np.float32)
+        links, owners = self._postings.of_all_others(numbers)
+        slots, counts = self._postings.slot[links].astype(np.int64), self._postings.column("count")[links]
+        kept = alive[slots] & (counts > 0)
+        if not kept.all():
+            slots, owners, counts = slots[kept], owners[kept], counts[kept]
+        return slots, owners, counts.astype(np.float32)
 
     @property
     def untidy(self) -> bool:

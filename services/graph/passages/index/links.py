@@ -11,6 +11,8 @@ from services.graph.passages.index.arrays import Bools, Growing, Ints, ranges
 from services.graph.passages.index.kept import Arrays, Kept, taken
 
 _LEAST_COMPACTION: Final = 8192
+_FEW: Final = 64
+"""Things whose links are copied one after the other."""
 
 
 class _Side:
@@ -37,9 +39,7 @@ class _Side:
         counts = np.zeros(len(ends), np.int64)
         if len(self.starts) > 1:
             counts = np.where(held, self.starts[inside + 1] - first, 0)
-        links = ranges(first, counts)
-        if self.order is not None:
-            links = self.order[links].astype(np.int64)
+        links = self._between(first, counts)
         owners = np.repeat(np.arange(len(ends), dtype=np.int64), counts)
         if self.tail:
             late = [(place, self.tail[end]) for place, end in enumerate(ends.tolist()) if end in self.tail]
@@ -47,6 +47,18 @@ class _Side:
                 links = np.concatenate([links, *(np.array(found, np.int64) for _, found in late)])
                 owners = np.concatenate([owners, *(np.full(len(found), place) for place, found in late)])
         return links, owners
+
+    def _between(self, first: Ints, counts: Ints) -> Ints:
+        """The links of some stretches of the compressed rows."""
+        if self.order is None:
+            return ranges(first, counts)
+        if len(first) > _FEW:
+            return self.order[ranges(first, counts)].astype(np.int64)
+        # Common words have a link of every passage: whole stretches are copied an order faster than single numbers.
+        parts = [
+            self.order[begin : begin + count] for begin, count in zip(first.tolist(), counts.tolist(), strict=True)
+        ]
+        return np.concatenate(parts, dtype=np.int64) if parts else np.empty(0, np.int64)
 
 
 class Links(Kept):
@@ -102,9 +114,13 @@ class Links(Kept):
 
     def of_others(self, others: Ints, alive: Bools) -> tuple[Ints, Ints]:
         """Links of each phrase or term to passages that are alive, and for each link the place in `others`."""
-        links, owners = self._by_other.of(others)
+        links, owners = self.of_all_others(others)
         kept = alive[self.slot[links]]
         return links[kept], owners[kept]
+
+    def of_all_others(self, others: Ints) -> tuple[Ints, Ints]:
+        """The same, links to passages that were removed among them."""
+        return self._by_other.of(others)
 
     def buried(self, count: int) -> None:
         """Says that a passage with so many links was removed."""

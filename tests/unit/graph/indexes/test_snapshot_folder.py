@@ -4,6 +4,8 @@ import asyncio
 import fcntl
 import logging
 import os
+import random
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from services.graph.indexes.snapshots.standing import Given, Head, IndexKey, Sta
 from services.graph.model import Cursor
 from services.graph.passages.query.retrieve import Answer
 from services.graph.points import CollectionInfo
+from tests.support import snapshot_writer
 from tests.support.passages import DIMENSION, ask, passage
 
 _KEY = IndexKey("default", "a/model: of ours", DIMENSION)
@@ -213,3 +216,29 @@ def test_snapshots_of_indexes_that_are_no_more_go(tmp_path: Path, caplog: pytest
             folder.sweep([])
         tmp_path.chmod(0o700)
         assert "can't remove" in caplog.text
+
+
+@pytest.mark.parametrize("seed", range(5))
+async def test_killed_while_it_writes_it_leaves_a_whole_file(tmp_path: Path, seed: int) -> None:
+    draw = random.Random(seed)
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "tests.support.snapshot_writer", str(tmp_path)), stdout=asyncio.subprocess.PIPE
+    )
+    assert process.stdout is not None
+    for _ in range(draw.randint(1, 30)):
+        said = int(await process.stdout.readline())
+    # Some part of a writing later.
+    for _ in range(draw.randint(0, 2000)):
+        await asyncio.sleep(0)
+    process.kill()
+    said = max([said, *map(int, (await process.stdout.read()).split())])
+    await process.wait()
+    opened = Folder(tmp_path).open(snapshot_writer.KEY)
+    assert opened is not None
+    head, reader = opened
+    held = HeldIndex(DIMENSION)
+    await held.load(reader, ["one"])
+    await held.measure()
+    # What it said is there, or what it had just put in its place.
+    assert held.size.passages == head.collections[0].cursor.seq
+    assert held.size.passages in (said, said + 1)
