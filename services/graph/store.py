@@ -100,8 +100,7 @@ class Reader(Protocol):
         self, tenant: str, graph: str, keys: Sequence[str], along: Along, *, most: int, always: Sequence[str] = ()
     ) -> list[Step]:
         """The relations of `keys` in no order, at most `most`: for those who need all of an entity that may have very
-        many. Entities of the keys `always` are met whatever `along` says of entities. A relation of an entity to itself
-        may be told twice."""
+        many. Entities of the keys `always` are met whatever `along` says of entities."""
 
     async def neighbors(
         self, tenant: str, graph: str, key: str, along: Along, after: Step | None, limit: int
