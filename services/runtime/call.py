@@ -9,7 +9,7 @@ from typing import Protocol
 
 import msgspec
 
-from services.runtime.policy import Role
+from services.runtime.roles import Role
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):

@@ -17,7 +17,7 @@ import msgspec
 from msgspec import Meta
 
 from services.runtime.errors import TenantForbidden, Unauthenticated
-from services.runtime.policy import Role, granted
+from services.runtime.roles import Role, granted
 from services.runtime.settings import SettingsError
 
 log = logging.getLogger(__name__)

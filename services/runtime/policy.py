@@ -2,36 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import StrEnum
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-if TYPE_CHECKING:
-    from google.protobuf.message import Message
+from google.protobuf.message import Message
 
-    from services.runtime.errors import ErrorFields
-
-
-class Role(StrEnum):
-    """What a caller may do. A writer reads, an admin writes; a service reads, writes, and acts for its tenants."""
-
-    READER = "reader"
-    WRITER = "writer"
-    ADMIN = "admin"
-    SERVICE = "service"
-
-
-_GRANTED: Final = {
-    Role.READER: {Role.READER},
-    Role.WRITER: {Role.READER, Role.WRITER},
-    Role.ADMIN: {Role.READER, Role.WRITER, Role.ADMIN},
-    Role.SERVICE: {Role.READER, Role.WRITER, Role.SERVICE},
-}
-
-
-def granted(roles: frozenset[Role]) -> frozenset[Role]:
-    """Every role that `roles` include."""
-    return frozenset(role for one in roles for role in _GRANTED[one])
-
+from services.runtime.errors import ErrorFields
+from services.runtime.roles import Role
 
 DEFAULT_DEADLINE: Final = -1.0
 """A `Policy.deadline` that stands for the setting: `unary_deadline_seconds` or `stream_deadline_seconds`."""
@@ -51,7 +27,7 @@ class Policy:
     """True: anyone may call it without credentials (health)."""
     routine: bool = False
     """True: somebody asks all the time (health, polls); only failures are worth a line in the access log."""
-    in_band: "Callable[[ErrorFields], Message] | None" = None
+    in_band: Callable[[ErrorFields], Message] | None = None
     """For server streams behind HTTP, where a status after the first message can't be seen: builds the message that
     tells the error. The interceptor sends it as the stream's last one whenever the stream fails after its first
     message (deadline and drain included) and the caller came through `/api` or `/v1`."""

@@ -18,7 +18,8 @@ from services.runtime import contracts
 from services.runtime.background import Runtime
 from services.runtime.errors import PergolaError
 from services.runtime.identity import CallersWatch
-from services.runtime.policy import Policy, Role
+from services.runtime.policy import Policy
+from services.runtime.roles import Role
 from services.runtime.server import health
 from services.runtime.server.admission import Admission
 from services.runtime.server.interceptor import Interceptor

@@ -13,7 +13,8 @@ from services.chat.pacing import Paced
 from services.chat.question import Cited, Question
 from services.runtime import call
 from services.runtime.errors import PergolaError, fields
-from services.runtime.policy import Policy, Role
+from services.runtime.policy import Policy
+from services.runtime.roles import Role
 from services.runtime.server.validation import invalid, violations
 
 SERVICE: Final = "pergola.chat.v1.ChatService"

@@ -17,7 +17,8 @@ from services.chat.pacing import Heartbeat, Paced
 from services.providers.registry import ChatModels
 from services.runtime import call
 from services.runtime.errors import ErrorFields, fields
-from services.runtime.policy import Policy, Role
+from services.runtime.policy import Policy
+from services.runtime.roles import Role
 
 SERVICE: Final = "pergola.chat.v1.OpenAIService"
 PIECE: Final = 1024 * 1024

@@ -10,7 +10,8 @@ from typing import Any, Final
 from services.runtime.call import Call, Scope, new_request_id
 from services.runtime.errors import PergolaError
 from services.runtime.identity import Caller
-from services.runtime.policy import Policy, Role
+from services.runtime.policy import Policy
+from services.runtime.roles import Role
 from services.runtime.telemetry.metrics import MethodStats
 from services.runtime.telemetry.tracing import SpanHandle
 

@@ -7,7 +7,8 @@ from typing import Any, Final
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from services.runtime.errors import NotFound
-from services.runtime.policy import Policy, Role
+from services.runtime.policy import Policy
+from services.runtime.roles import Role
 
 SERVICE: Final = "grpc.health.v1.Health"
 POLICIES: Final = {

@@ -7,7 +7,8 @@ from google.protobuf.message import DecodeError
 
 from services.runtime import contracts
 from services.runtime.errors import InvalidArgument, PergolaError, Unimplemented, wire
-from services.runtime.policy import DEFAULT_DEADLINE, Policy, Role
+from services.runtime.policy import DEFAULT_DEADLINE, Policy
+from services.runtime.roles import Role
 from services.runtime.server.active import FACES, Method
 from services.runtime.server.validation import check
 from services.runtime.settings import ServiceSettings

@@ -8,7 +8,8 @@ from pergola.vector.v1 import change_pb2_grpc
 from services.runtime import paging
 from services.runtime.call import current
 from services.runtime.errors import ErrorFields
-from services.runtime.policy import Policy, Role
+from services.runtime.policy import Policy
+from services.runtime.roles import Role
 from services.vector.feed import Batch, Feed, Reset
 from services.vector.handlers import messages
 from services.vector.handlers.messages import Context

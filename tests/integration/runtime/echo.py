@@ -20,7 +20,8 @@ from grpc_tools import protoc
 from services.runtime import call
 from services.runtime.background import Runtime
 from services.runtime.errors import CollectionNotFound
-from services.runtime.policy import Policy, Role
+from services.runtime.policy import Policy
+from services.runtime.roles import Role
 from services.runtime.settings import ServiceSettings
 from services.runtime.start import Assemble, Running, Servicer, serving
 from services.runtime.telemetry.logs import LogSink

@@ -6,7 +6,7 @@ from time import monotonic
 import pytest
 
 from services.runtime import call
-from services.runtime.policy import Role
+from services.runtime.roles import Role
 
 
 class Stream:

@@ -9,7 +9,7 @@ import pytest
 
 from services.runtime.errors import TenantForbidden, Unauthenticated
 from services.runtime.identity import LOCAL, Caller, CallerEntry, CallersWatch, read_callers
-from services.runtime.policy import Role, granted
+from services.runtime.roles import Role, granted
 from services.runtime.settings import SettingsError
 
 KEY = "0123456789abcdef0123456789abcdef"
