@@ -141,7 +141,7 @@ class Indexes:
         """Ends indexes of which no collection is left."""
         for place in [place for place in self._standing if place not in self._heads]:
             info = self._standing.pop(place).info
-            held = self._held.get(IndexKey(place[0], info.model, info.dimension))
+            held = self._held.get(_key(place[0], info))
             if held is not None:
                 await held.drop(info.name)
         used = {id(run.indexed.held) for run in self._runs.values() if run.indexed is not None}
@@ -163,7 +163,8 @@ class Indexes:
 
     async def _save(self, key: IndexKey, held: HeldIndex) -> None:
         def standings() -> Sequence[Standing]:
-            found = (one.standing() for one in self._collections(held))
+            found = [one.standing() for one in self._collections(held)]
+            found += [one for (tenant, _), one in self._standing.items() if _key(tenant, one.info) == key]
             return [one for one in found if one is not None]
 
         await self._snapshots.save(key, held, standings)
@@ -201,7 +202,7 @@ class Indexes:
         if run.indexed is not None and run.indexed.info != info:
             await self._forget(run)
         if run.indexed is None:
-            held = await self._open(IndexKey(tenant, info.model, info.dimension))
+            held = await self._open(_key(tenant, info))
             standing = self._standing.pop((tenant, info.name), None)
             if standing is not None and standing.info != info:
                 # Its passages would be read in another way now: reading it anew begins with dropping it.
@@ -229,6 +230,10 @@ class Indexes:
         if indexed is not None:
             await indexed.end()
         run.begun = asyncio.Event()
+
+
+def _key(tenant: str, info: CollectionInfo) -> IndexKey:
+    return IndexKey(tenant, info.model, info.dimension)
 
 
 def _ended(run: _Run) -> bool:
