@@ -1,9 +1,10 @@
-"""How Retrieve grows: its p95 with 100,000 passages against 10,000, and what an index of 100,000 takes.
+"""How Retrieve grows: its p95 with 100,000 passages against 10,000, what an index of 100,000 takes, and its starts.
 
 The passages are the corpus that PERGOLA_EVAL_DIR names and distractors made of it, upserted as points, titles in
 front. All vectors are made up: this measures time and memory, not what is found. Each size has a suite of its own.
 """
 
+import shutil
 import sys
 import time
 import urllib.request
@@ -15,6 +16,7 @@ from typing import Final
 import grpc
 import numpy as np
 
+from bench._harness import machine
 from bench._harness.cli import BenchmarkError
 from bench._harness.result import Bar, Result, Series
 from bench._harness.rounds import alternate
@@ -58,14 +60,20 @@ def measure(rounds: int, seconds: float) -> Result:  # noqa: ARG001 - a round is
         ]
         for one in series:
             _say(f"{one.contender}: {one.quantity} {one.median:.0f} ms")
-        again = {count: _started(suite, count, question) for count, suite in suites.items()}
         sizes = {count: _gauge(suite, "bytes") / count for count, suite in suites.items()}
+        resident = {count: _resident(suite) for count, suite in suites.items()}
+        kept = {count: _restarted(suite, count, question) for count, suite in suites.items()}
+        files = {count: _forgotten(suite) for count, suite in suites.items()}
+        read = {count: _started(suite, count, question) for count, suite in suites.items()}
     for count in suites:
         name = f"{count:,} passages"
         series += [
             Series(name, "start, nothing embedded yet", "s", [first[count]]),
-            Series(name, "start, vectors kept", "s", [again[count]]),
+            Series(name, "start from its file", "s", [kept[count]]),
+            Series(name, "start without the file", "s", [read[count]]),
             Series(name, "index", "bytes/passage", [sizes[count]]),
+            Series(name, "its file", "bytes/passage", [files[count] / count]),
+            Series(name, "memory of the process", "MiB", [resident[count] / 2**20]),
         ]
     medians = {(one.contender, one.quantity): one.median for one in series}
     ratio = medians[f"{_LARGE:,} passages", "p95"] / medians[f"{_SMALL:,} passages", "p95"]
@@ -96,12 +104,12 @@ def _loaded(suite: Suite, texts: Sequence[Text], count: int, question: str) -> f
 
 
 def _started(suite: Suite, count: int, question: str) -> float:
-    """Starts the graph service anew; seconds until Retrieve answers from its index.
+    """Starts the graph service, which is down; seconds until Retrieve answers from its index.
 
     Raises BenchmarkError when that takes too long.
     """
     began = time.monotonic()
-    suite.stack.restart("graph")
+    suite.stack.start_part("graph")
     meanwhile, slowest = 0, 0.0
     while time.monotonic() - began < _READ_SECONDS:
         asked = time.monotonic()
@@ -125,6 +133,14 @@ def _started(suite: Suite, count: int, question: str) -> float:
     raise BenchmarkError(f"the index of {count:,} passages was not there after {_READ_SECONDS:.0f} s")
 
 
+def _restarted(suite: Suite, count: int, question: str) -> float:
+    """The same for one that runs."""
+    began = time.monotonic()
+    suite.stack.stop_part("graph")
+    _say(f"{count:,} passages: stopped in {time.monotonic() - began:.1f} s")
+    return _started(suite, count, question)
+
+
 def _wait_for_size(suite: Suite, count: int) -> None:
     """Returns when the service has looked how large its index is. Raises BenchmarkError when passages are missing."""
     until = time.monotonic() + 60
@@ -139,6 +155,20 @@ def _gauge(suite: Suite, name: str) -> float:
     with urllib.request.urlopen(f"http://{suite.stack.address('graph-metrics')}/metrics") as answer:
         lines = answer.read().decode().splitlines()
     return next((float(line.split()[-1]) for line in lines if line.startswith(f"pergola_graph_index_{name}{{")), 0.0)
+
+
+def _forgotten(suite: Suite) -> int:
+    """Stops the graph service and removes the file its index is kept in; the bytes of that."""
+    suite.stack.stop_part("graph")
+    folder = suite.stack.site.data.part("graph-index")
+    size = sum(one.stat().st_size for one in folder.iterdir())
+    shutil.rmtree(folder)
+    return size
+
+
+def _resident(suite: Suite) -> int:
+    """Bytes of the graph service's process."""
+    return machine.resident_bytes(known.pid for known in suite.stack.processes_of("graph"))
 
 
 def _times(suite: Suite, asked: Sequence[Asked]) -> list[float]:

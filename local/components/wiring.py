@@ -36,6 +36,8 @@ def part_environ(site: Site, part: str, stores: Iterable[Component]) -> dict[str
         own[f"{prefix}_METRICS_LISTEN"] = site.address(f"{part}-metrics")
         own["PERGOLA_DRAIN_NOTICE_SECONDS"] = "0"  # the gateway is stopped first: nobody is left to be told
         own["PERGOLA_MODELS_DIR"] = str(site.data.models)
+        if part == "graph":
+            own["PERGOLA_GRAPH_INDEX_DIR"] = str(site.data.part("graph-index"))
         for store in stores:
             own |= store.offers(part)
     elif part == "edge":

@@ -23,6 +23,7 @@ from services.graph.handlers.graph import GraphHandlers
 from services.graph.handlers.retrieval import RetrievalHandlers
 from services.graph.indexes.keeper import Indexes
 from services.graph.indexes.meters import IndexMeters
+from services.graph.indexes.snapshots.keeping import Snapshots
 from services.graph.peers.vector import VectorPeer
 from services.graph.reading.search import Search
 from services.graph.retrieval.retrieve import Retrieval
@@ -44,7 +45,8 @@ async def assemble(settings: GraphSettings, runtime: Runtime[GraphSettings]) -> 
         search = Search(store, vector, most_meanings=settings.search_meaning_names)
         meters = FollowerMeters()
         runtime.metrics.register(meters)
-        indexes = Indexes(vector, vector, store, poll_seconds=settings.follow_poll_seconds)
+        snapshots = Snapshots(settings.index_dir)
+        indexes = Indexes(vector, vector, store, snapshots, poll_seconds=settings.follow_poll_seconds)
         runtime.metrics.register(IndexMeters(indexes))
         async with _indexing(runtime, indexes), _following(settings, runtime, store, vector, indexes, meters):
             yield [

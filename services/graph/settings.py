@@ -1,5 +1,6 @@
 """Settings of the graph service."""
 
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
@@ -69,6 +70,16 @@ class GraphSettings(ServiceSettings, frozen=True, kw_only=True):
         float,
         Meta(gt=0, le=600, description="Most seconds that Retrieve spends on links; then it answers without them."),
     ] = 5.0
+    index_dir: (
+        Annotated[
+            Path,
+            Meta(
+                description="Folder in which the indexes behind Retrieve are kept over a restart, at most twice their "
+                "size; processes of one installation may share it. Absent: each start reads all passages anew."
+            ),
+        ]
+        | None
+    ) = None
     follow: Annotated[bool, Meta(description="Whether this process follows collections; reading works without.")] = True
     follow_poll_seconds: Annotated[
         float,

@@ -91,18 +91,16 @@ class Reader(Protocol):
         """The most mentioned entities of one of `types` (empty: any)."""
 
     async def steps(
-        self,
-        tenant: str,
-        graph: str,
-        keys: Sequence[str],
-        along: Along,
-        *,
-        each: int,
-        most: int,
-        always: Sequence[str] = (),
+        self, tenant: str, graph: str, keys: Sequence[str], along: Along, *, each: int, most: int
     ) -> list[Step]:
         """The relations of each of `keys`, heaviest first: at most `each` of one entity and one direction, and `most`
-        together. Entities of the keys `always` are met whatever `along` says of entities."""
+        together."""
+
+    async def edges(
+        self, tenant: str, graph: str, keys: Sequence[str], along: Along, *, most: int, always: Sequence[str] = ()
+    ) -> list[Step]:
+        """The relations of `keys` in no order, at most `most`: for those who need all of an entity that may have very
+        many. Entities of the keys `always` are met whatever `along` says of entities."""
 
     async def neighbors(
         self, tenant: str, graph: str, key: str, along: Along, after: Step | None, limit: int

@@ -32,7 +32,7 @@ def blind(texts: Sequence[str]) -> Vectors:
     return np.zeros((len(texts), DIMENSION), np.float32)
 
 
-def passage(id: str, title: str, text: str, embed: Embed = embed) -> Passage:
+def passage(id: str, title: str, text: str, embed: Embed = embed, collection: str = "") -> Passage:
     """A passage whose sentences end with a full stop."""
     spans: list[Span] = [match.span() for match in re.finditer(r"[^.。]+[.。]?", text) if match.group().strip()]
     before = f"{title}\n" if title else ""
@@ -44,6 +44,7 @@ def passage(id: str, title: str, text: str, embed: Embed = embed) -> Passage:
         sentences=spans,
         sentence_vectors=embed([before + text[start:end] for start, end in spans]),
         title_vector=embed([title])[0] if title else None,
+        collection=collection,
     )
 
 

@@ -13,7 +13,10 @@ from services.graph.feed import Change, Changes, Feed, Reset
 from services.graph.indexes import reading
 from services.graph.indexes.given import GivenMentions
 from services.graph.indexes.held import HeldIndex
+from services.graph.indexes.snapshots.standing import Standing
+from services.graph.indexes.together import ahead, together
 from services.graph.model import Cursor
+from services.graph.passages.passage import Passage
 from services.graph.points import CollectionInfo, Embedded, Points
 from services.graph.store import GivenLog
 from services.runtime.errors import CollectionNotFound, PeerUnavailable, PergolaError
@@ -34,6 +37,11 @@ def base(cursor: Cursor) -> str:
     return cursor.incarnation.partition(".")[0]
 
 
+def behind(cursor: Cursor | None, head: Cursor) -> bool:
+    """Whether an index that is so far with a collection lacks something up to `head`."""
+    return cursor is None or base(cursor) != head.incarnation or cursor.seq < head.seq
+
+
 class IndexedCollection:
     """Reads all of a collection once, then follows its changes, over any number of runs.
 
@@ -41,16 +49,24 @@ class IndexedCollection:
     """
 
     def __init__(
-        self, peer: Points, feed: Feed, given: GivenLog, tenant: str, info: CollectionInfo, held: HeldIndex
+        self,
+        peer: Points,
+        feed: Feed,
+        given: GivenLog,
+        tenant: str,
+        info: CollectionInfo,
+        held: HeldIndex,
+        standing: Standing | None = None,
     ) -> None:
+        """`standing`: how far `held` is with it already."""
         self.info = info
         self.held = held
-        self.cursor: Cursor | None = None
+        self.cursor: Cursor | None = None if standing is None else standing.cursor
         """Everything up to here is in the index; None: it is being read."""
         self._peer = peer
         self._feed = feed
         self._log = given
-        self._given = GivenMentions(tenant, info.name)
+        self._given = GivenMentions(tenant, info.name, None if standing is None else standing.given)
         self._turn = asyncio.Lock()
         """Held by whoever changes passages: what was read of a point must not overtake what came later."""
         self._moved = asyncio.Event()
@@ -63,12 +79,11 @@ class IndexedCollection:
         """
         if self.cursor is None:
             await self._read(head)
-        async with asyncio.TaskGroup() as group:
-            polling = group.create_task(self._poll(poll_seconds))
-            try:
-                await self._follow()
-            finally:
-                polling.cancel()
+        else:
+            # A run that ended may have put passages in and not come to their phrases.
+            async with self._turn:
+                await self._settle()
+        await together(self._poll(poll_seconds), self._follow())
 
     async def end(self) -> None:
         """Takes the collection out of the index; who waits for it gets CollectionNotFound."""
@@ -76,9 +91,9 @@ class IndexedCollection:
         self._move(None)
         await self.held.drop(self.info.name)
 
-    def behind(self, head: Cursor) -> bool:
-        """Whether something up to `head` is not in the index."""
-        return self.cursor is None or base(self.cursor) != head.incarnation or self.cursor.seq < head.seq
+    def standing(self) -> Standing | None:
+        """How far the index is with it: a view; None while it is read."""
+        return None if self.cursor is None else Standing(self.info, self.cursor, self._given.given)
 
     async def reached(self, cursor: Cursor | None = None) -> None:
         """Returns when everything up to `cursor` is in the index, or, without one, when it was read once.
@@ -105,10 +120,14 @@ class IndexedCollection:
         await self._hear()
         self._given.taken(self._given.changed)
         count = 0
-        async with aclosing(self._peer.scroll(self.info.name)) as batches:
-            async for points in batches:
-                await self._put(points)
-                count += len(points)
+        async with (
+            aclosing(self._peer.scroll(self.info.name)) as batches,
+            aclosing(ahead(batches, self._passages)) as read,
+        ):
+            # While vector looks up what one part needs, the one before goes in.
+            async for passages in read:
+                await self.held.put(passages)
+                count += len(passages)
         await self._settle()
         await self.held.measure()
         seconds = self.held.read_seconds = time.monotonic() - began
@@ -144,8 +163,11 @@ class IndexedCollection:
         await self._settle()
 
     async def _put(self, points: Sequence[Embedded]) -> None:
+        await self.held.put(await self._passages(points))
+
+    async def _passages(self, points: Sequence[Embedded]) -> list[Passage]:
         given = [self._given.of(one.id) for one in points]
-        await self.held.put(await reading.passages(self._peer, self.info.name, points, given))
+        return await reading.passages(self._peer, self.info.name, points, given)
 
     async def _settle(self) -> None:
         """Gets vectors for phrases that lead somewhere now and did not before."""

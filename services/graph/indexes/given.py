@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 from typing import Final
 
 from services.graph.extraction.mentions import Mention
+from services.graph.indexes.snapshots.standing import Given
 from services.graph.knowledge.said import form
 from services.graph.store import GivenLog
 
@@ -13,7 +14,8 @@ _PAGE: Final = 2000
 class GivenMentions:
     """Of one graph, as far as its log was read. A name that was merged counts as the one it is part of."""
 
-    def __init__(self, tenant: str, graph: str) -> None:
+    def __init__(self, tenant: str, graph: str, before: Given | None = None) -> None:
+        """`before`: what an index had of it in an earlier process, perhaps over another log."""
         self._tenant = tenant
         self._graph = graph
         self._seq = 0
@@ -23,6 +25,12 @@ class GivenMentions:
         self._names: dict[str, dict[str, str]] = {}
         """By passage and key, as it was written."""
         self._changed: set[str] = set()
+        self._before = before is not None
+        """Whether what is known is from before, and the log was not read yet."""
+        if before is not None:
+            self._merges = dict(before.merges)
+            self._names = {passage: dict(names) for passage, names in before.names.items()}
+            self._changed = set(before.changed)
 
     def of(self, passage: str) -> list[Mention]:
         """What was said of a passage, each key once."""
@@ -38,6 +46,11 @@ class GivenMentions:
         """Passages of which something else is said than when `taken` was last called for them."""
         return set(self._changed)
 
+    @property
+    def given(self) -> Given:
+        """All of it, for another process: a view."""
+        return Given(self._names, self._merges, sorted(self._changed))
+
     def taken(self, passages: Iterable[str]) -> None:
         """Says that what `of` tells of these passages has been made use of."""
         self._changed.difference_update(passages)
@@ -47,6 +60,9 @@ class GivenMentions:
 
         Raises StoreUnavailable; what was read before is kept.
         """
+        if self._before:
+            await self._compare(log)
+            return
         changed = self._changed
         while True:
             page = await log.given_since(self._tenant, self._graph, self._seq, _PAGE, self._begun)
@@ -73,6 +89,16 @@ class GivenMentions:
             self._seq = page.seq
             if not page.more:
                 return
+
+    async def _compare(self, log: GivenLog) -> None:
+        """Reads the log from its beginning: what it says now against what is known from before."""
+        now = GivenMentions(self._tenant, self._graph)
+        await now.poll(log)
+        for passage in self._names.keys() | now._names.keys():
+            if now.of(passage) != self.of(passage):
+                self._changed.add(passage)
+        self._seq, self._begun, self._merges, self._names = now._seq, now._begun, now._merges, now._names
+        self._before = False
 
     def _with(self, keys: Sequence[str] | set[str]) -> set[str]:
         return {passage for passage, names in self._names.items() if not names.keys().isdisjoint(keys)}

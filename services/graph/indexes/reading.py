@@ -9,6 +9,7 @@ import numpy as np
 
 from services.graph.extraction.mentions import Mention
 from services.graph.extraction.names import without_brackets
+from services.graph.indexes.together import together
 from services.graph.passages.passage import Passage, Span, Vector, Vectors, read
 from services.graph.points import Embedded, Points
 from services.runtime import sentences
@@ -69,9 +70,7 @@ async def embed(peer: Points, collection: str, texts: Sequence[str]) -> dict[str
             vectors = await peer.embed_kept(some, collection)
         found.update(zip(some, vectors, strict=True))
 
-    async with asyncio.TaskGroup() as group:
-        for first in range(0, len(texts), TEXTS):
-            group.create_task(part(texts[first : first + TEXTS]))
+    await together(*(part(texts[first : first + TEXTS]) for first in range(0, len(texts), TEXTS)))
     return found
 
 

@@ -26,6 +26,11 @@ class Along:
     """Values that an entity's properties must have."""
     min_weight: float | None = None
 
+    @property
+    def passes_over(self) -> bool:
+        """Whether there may be relations in this direction that are not followed."""
+        return bool(self.relation_types or self.entity_types or self.properties) or self.min_weight is not None
+
     def reversed(self) -> "Along":
         """The same ways, followed from their other ends."""
         other = {Direction.OUT: Direction.IN, Direction.IN: Direction.OUT}

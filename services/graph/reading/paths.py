@@ -1,8 +1,9 @@
 """All shortest ways between two entities: breadth first from both ends at once, over batched reads.
 
-A level is read whole before it is judged, always on the side whose frontier is smaller, so the first level that meets
-the other side holds every way of the shortest length. The heaviest are then taken by best-first search, whose estimate
-(the heaviest rest of the way) is exact, so that it never builds more ways than are wanted.
+A level is read whole before it is judged, so the first level that meets the other side holds every way of the shortest
+length. It is read on the side that has less to read: an entity may have a hundred thousand relations, and the way
+through it is found from its other neighbour. The heaviest ways are then taken by best-first search, whose estimate (the
+heaviest rest of the way) is exact, so that it never builds more ways than are wanted.
 """
 
 import heapq
@@ -21,6 +22,9 @@ from services.graph.store import Reader
 MOST_STEPS: Final = 200_000
 """Relations looked at by one search; beyond it no way is told, because it may not be the shortest."""
 _ENTITIES_AT_ONCE: Final = 200
+_FEW: Final = 1000
+_MORE: Final = 8
+"""Relations that are read at first, and how many times more when those were not all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +43,20 @@ class _Side:
     frontier: list[str]
     along: Along
     seen: set[str]
+    beyond: int = -1
+    """The frontier has more relations than that."""
     steps: dict[str, list[Step]] = field(default_factory=dict)
     """By entity: the last steps of the shortest ways from this end to it."""
+
+    def take(self, steps: Sequence[Step]) -> None:
+        """Moves the frontier over all of its relations."""
+        coming: defaultdict[str, list[Step]] = defaultdict(list)
+        for step in steps:
+            if step.end not in self.seen:
+                coming[step.end].append(step)
+        self.frontier, self.beyond = list(coming), -1
+        self.seen.update(coming)
+        self.steps.update(coming)
 
 
 async def shortest_ways(
@@ -57,11 +73,12 @@ async def shortest_ways(
     far = _Side([target], along.reversed(), {target})
     left = MOST_STEPS
     for _ in range(max_depth):
-        side, other = (near, far) if len(near.frontier) <= len(far.frontier) else (far, near)
-        used = await _level(store, tenant, graph, side, (source, target), left)
-        left -= used
-        if left < 0:
+        read = await _level(store, tenant, graph, near, far, (source, target), left)
+        if read is None:
             return Ways([], truncated=True)
+        side, used = read
+        left -= used
+        other = far if side is near else near
         met = [key for key in side.frontier if key in other.seen]
         if met:
             return _heaviest(_onward(near, far, met), source, target, limit)
@@ -70,23 +87,39 @@ async def shortest_ways(
     return Ways([], truncated=False)
 
 
-async def _level(store: Reader, tenant: str, graph: str, side: _Side, ends: Sequence[str], most: int) -> int:
-    """Goes one step further on one side; returns how many relations that took, at most one more than `most`."""
-    coming: defaultdict[str, list[Step]] = defaultdict(list)
-    used = 0
+async def _level(
+    store: Reader, tenant: str, graph: str, near: _Side, far: _Side, ends: Sequence[str], left: int
+) -> tuple[_Side, int] | None:
+    """Goes one step further on the side that has fewer relations to read; the side, and how many they were. None: both
+    have more than `left`.
+
+    Nobody knows how many there are before: so few are read of either, and ever more until one side has no more.
+    """
+    most = min(_FEW, left)
+    while True:
+        for side in sorted((near, far), key=lambda one: len(one.frontier)):
+            if most <= side.beyond:
+                continue
+            steps = await _steps(store, tenant, graph, side, ends, most)
+            if steps is not None:
+                side.take(steps)
+                return side, len(steps)
+            side.beyond = most
+        if most == left:
+            return None
+        most = min(most * _MORE, left)
+
+
+async def _steps(
+    store: Reader, tenant: str, graph: str, side: _Side, ends: Sequence[str], most: int
+) -> list[Step] | None:
+    """The relations at a frontier; None when they are more than `most`."""
+    found: list[Step] = []
     for batch in parts(side.frontier, _ENTITIES_AT_ONCE):
-        room = most - used + 1
-        steps = await store.steps(tenant, graph, batch, side.along, each=room, most=room, always=ends)
-        used += len(steps)
-        if used > most:
-            break
-        for step in steps:
-            if step.end not in side.seen:
-                coming[step.end].append(step)
-    side.frontier = list(coming)
-    side.seen.update(coming)
-    side.steps.update(coming)
-    return used
+        found += await store.edges(tenant, graph, batch, side.along, most=most - len(found) + 1, always=ends)
+        if len(found) > most:
+            return None
+    return found
 
 
 def _onward(near: _Side, far: _Side, met: Sequence[str]) -> Mapping[str, list[Step]]:

@@ -8,6 +8,7 @@ from typing import Final
 
 from services.graph.indexes.collection import IndexedCollection
 from services.graph.indexes.reading import key
+from services.graph.model import Cursor
 from services.graph.passages.index.index import PassageIndex
 from services.graph.passages.passage import Vector
 from services.graph.passages.query.retrieve import Answer, retrieve
@@ -28,6 +29,8 @@ class Ranking:
     """The answer of one index."""
 
     collections: Sequence[IndexedCollection]
+    cursors: Sequence[Cursor | None]
+    """How far the index was with each of them."""
     answer: Answer
     passages: int
     """Among which it looked."""
@@ -45,16 +48,17 @@ async def rank(
     )
     only, degraded = fitting
 
-    def ask(index: PassageIndex) -> tuple[Answer, int]:
+    def ask(index: PassageIndex) -> Ranking:
+        # Before anything is looked up: what is in the index by now may be more, but not less.
+        cursors = [one.cursor for one in group]
         within = Within(index, collections=names, graphs=scope.graphs, only=only)
         found = retrieve(
             within, text, _one(vector), wish.k, hops=wish.hops, entities=CANDIDATES * wish.k, deadline=deadline
         )
-        return found, int(within.found.sum())
+        return Ranking(group, cursors, found, int(within.found.sum()), degraded or found.degraded)
 
     async with asyncio.timeout(max(0.0, deadline - time.monotonic())):
-        answer, passages = await group[0].held.ask(ask)
-    return Ranking(group, answer, passages, degraded or answer.degraded)
+        return await group[0].held.ask(ask)
 
 
 def _one(vectors: Vector) -> Vector:

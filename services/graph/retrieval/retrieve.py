@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from services.graph.indexes.collection import IndexedCollection
+from services.graph.indexes.collection import IndexedCollection, behind
 from services.graph.indexes.keeper import Indexes
 from services.graph.indexes.reading import key
+from services.graph.model import Cursor
 from services.graph.points import Points
 from services.graph.retrieval import hybrid, steps
 from services.graph.retrieval.entities import entities
@@ -45,22 +46,31 @@ class Retrieval:
         seconds = self._link_seconds if left is None else max(0.0, min(self._link_seconds, left - _RESERVE))
         deadline = time.monotonic() + seconds
         groups, plain, degraded = await self._where(scope, seconds * _WAITING)
-        ranked, behind = await asyncio.gather(
+        ranked, heads = await asyncio.gather(
             asyncio.gather(*(self._rank(group, scope, text, wish, deadline) for group in groups)),
-            self._behind(groups),
+            self._heads(groups),
         )
         rankings: list[Ranking] = []
-        for group, one in zip(groups, ranked, strict=True):
+        late: list[IndexedCollection] = []
+        for group, first in zip(groups, ranked, strict=True):
+            one = first
+            if (
+                one is not None
+                and (lacking := _behind(one, heads))
+                and not any(behind(indexed.cursor, heads[indexed.info.name]) for indexed in lacking)
+            ):
+                # What was lacking came while the index was asked.
+                one = await self._rank(group, scope, text, wish, deadline)
             if one is None:
                 plain += [indexed.info.name for indexed in group]
                 degraded.append(f"{_PLAIN}: time was short")
             else:
                 rankings.append(one)
                 degraded.append(one.degraded)
-        behind = [one for one in behind if one.info.name not in plain]
-        degraded += [f"what {one.info.name} got last is ranked by hybrid search, without links yet" for one in behind]
+                late += _behind(one, heads)
+        degraded += [f"what {one.info.name} got last is ranked by hybrid search, without links yet" for one in late]
         detail = _detail(rankings)
-        hits = await self._hits(rankings, plain, behind, scope, text, wish) if wish.mode != "entities" else []
+        hits = await self._hits(rankings, plain, late, scope, text, wish) if wish.mode != "entities" else []
         found = await self._entities(rankings, scope, wish, degraded) if wish.mode != "passages" else []
         return Answer(hits, found, "; ".join(dict.fromkeys(one for one in degraded if one)), detail)
 
@@ -84,11 +94,10 @@ class Retrieval:
                 groups.setdefault(id(indexed.held), []).append(indexed)
         return list(groups.values()), plain, degraded
 
-    async def _behind(self, groups: Sequence[Sequence[IndexedCollection]]) -> list[IndexedCollection]:
-        """Collections that have changes now which are not in their index yet."""
-        indexed = [one for group in groups for one in group]
-        heads = await asyncio.gather(*(self._peer.head(one.info.name) for one in indexed))
-        return [one for one, head in zip(indexed, heads, strict=True) if one.behind(head)]
+    async def _heads(self, groups: Sequence[Sequence[IndexedCollection]]) -> Mapping[str, Cursor]:
+        """By collection, where its change feed ends now."""
+        names = [one.info.name for group in groups for one in group]
+        return dict(zip(names, await asyncio.gather(*map(self._peer.head, names)), strict=True))
 
     async def _rank(
         self, group: Sequence[IndexedCollection], scope: Scope, text: str, wish: Wish, deadline: float
@@ -105,7 +114,7 @@ class Retrieval:
         self,
         rankings: Sequence[Ranking],
         plain: Sequence[str],
-        behind: Sequence[IndexedCollection],
+        late: Sequence[IndexedCollection],
         scope: Scope,
         text: str,
         wish: Wish,
@@ -119,7 +128,7 @@ class Retrieval:
         many = max(_CANDIDATES, wish.k)
         searched = asyncio.gather(
             *(self._plain(name, text, many, scope) for name in plain),
-            *(self._fresh(one, text, many, scope) for one in behind),
+            *(self._fresh(one, text, many, scope) for one in late),
         )
         points = steps.by_id([point for found in await read for point in found])
         linked = [hit for one in best if (hit := steps.hit(text, one, points)) is not None]
@@ -150,6 +159,12 @@ class Retrieval:
         except (TimeoutError, DeadlineExceeded, Unavailable):
             degraded.append("entities are left out: the graph store does not answer")
             return []
+
+
+def _behind(ranking: Ranking, heads: Mapping[str, Cursor]) -> list[IndexedCollection]:
+    """Collections with changes up to now that the index did not have when it was asked."""
+    both = zip(ranking.collections, ranking.cursors, strict=True)
+    return [one for one, cursor in both if behind(cursor, heads[one.info.name])]
 
 
 def _detail(rankings: Sequence[Ranking]) -> Detail:

@@ -82,21 +82,19 @@ class StoreReader(ABC):
     # Along relations.
 
     async def steps(
-        self,
-        tenant: str,
-        graph: str,
-        keys: Sequence[str],
-        along: Along,
-        *,
-        each: int,
-        most: int,
-        always: Sequence[str] = (),
+        self, tenant: str, graph: str, keys: Sequence[str], along: Along, *, each: int, most: int
     ) -> list[Step]:
         place = self._place(tenant)
         return await self._read(
-            tenant,
-            lambda tx: relations.steps(tx, place, graph, keys, along, each=each, most=most, always=always),
-            list,
+            tenant, lambda tx: relations.steps(tx, place, graph, keys, along, each=each, most=most), list
+        )
+
+    async def edges(
+        self, tenant: str, graph: str, keys: Sequence[str], along: Along, *, most: int, always: Sequence[str] = ()
+    ) -> list[Step]:
+        place = self._place(tenant)
+        return await self._read(
+            tenant, lambda tx: relations.edges(tx, place, graph, keys, along, most=most, always=always), list
         )
 
     async def neighbors(

@@ -58,8 +58,14 @@ async def test_size_and_reading_of_an_index_are_told(stores: Stores) -> None:
                 after = await _when(address, "passages", lambda count: count == 50)
                 assert after[f"bytes{_LABELS}"] > before[f"bytes{_LABELS}"]
                 assert after[f"read_seconds{_LABELS}"] == before[f"read_seconds{_LABELS}"]
+                # Of a collection that is deleted nothing stays in the index that it shared with others.
+                await vector.create("more")
+                await _upsert(vector, range(7), "more")
+                await _when(address, "passages", lambda count: count == 57)
+                await vector.delete("more")
+                await _when(address, "passages", lambda count: count == 50)
 
 
-async def _upsert(vector: graph.VectorDoor, numbers: range) -> None:
+async def _upsert(vector: graph.VectorDoor, numbers: range, collection: str = "measured") -> None:
     points = [point_pb2.NewPoint(id=f"{n}", text=f"Ada Lovelace met visitor {n} in Berlin.") for n in numbers]
-    await vector.points.UpsertPoints(point_pb2.UpsertPointsRequest(collection="measured", points=points))
+    await vector.points.UpsertPoints(point_pb2.UpsertPointsRequest(collection=collection, points=points))

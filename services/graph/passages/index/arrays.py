@@ -1,9 +1,12 @@
 """Arrays that grow, and the joining of ranges of indices."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
+
+from services.graph.passages.index.kept import Arrays, Kept, taken
 
 Ints = NDArray[np.int64]
 """Indices into some array; of edges, slots, phrases, terms."""
@@ -14,7 +17,7 @@ _FACTOR: Final = 1.1
 _LEAST: Final = 64
 
 
-class Growing:
+class Growing(Kept):
     """An array that rows are appended to. Room for a tenth more is kept, not for double: the arrays are what memory
     goes to."""
 
@@ -57,6 +60,13 @@ class Growing:
         """Puts other rows in the place of all."""
         self._data = np.ascontiguousarray(rows, self._data.dtype)
         self._count = len(rows)
+
+    def own(self) -> Arrays:
+        return {"rows": self.rows}
+
+    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._data = taken(arrays, "rows", self._data.dtype, *self._shape)
+        self._count = len(self._data)
 
 
 def ranges(starts: NDArray[Any], counts: NDArray[Any]) -> Ints:

@@ -6,6 +6,7 @@ from typing import Final
 from services.graph.extraction.grams import MAX_WORDS, is_unspaced, unspaced_parts
 from services.graph.passages.index.arrays import Bools, Ints
 from services.graph.passages.index.interning import Digests, digest
+from services.graph.passages.index.kept import Kept
 
 FEWEST: Final = 2
 MOST: Final = 50
@@ -16,8 +17,10 @@ WORD_LEAST: Final = 10
 """Its first and last word are in at most this share of the passages (a single word in fewer), or this many."""
 
 
-class Sightings:
+class Sightings(Kept):
     """Who had a run of words first. Most runs are never seen again, so that is all that is kept of them."""
+
+    parts = ("_first",)
 
     def __init__(self) -> None:
         self._first = Digests()

@@ -5,6 +5,9 @@ a single has its exponent and fraction, are the same number divided by 2¹¹²: 
 run eight or more numbers at a time. The factor goes into the other side of the product.
 """
 
+import os
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Final
 
 import numpy as np
@@ -20,6 +23,10 @@ _MASK: Final = np.int32(-0x70002000)
 _SCALE: Final = np.float32(2.0**112)
 _BLOCK: Final = 1024
 """Rows at a time: what fits into a core's own cache."""
+_SHARED: Final = 16 * _BLOCK
+"""Rows from which on the cores share the work: a millisecond and more."""
+_MOST_THREADS: Final = 4
+"""Beyond that memory is what is waited for."""
 
 
 def to_halves(vectors: NDArray[np.floating]) -> Halves:
@@ -39,13 +46,31 @@ def products(halves: Halves, vectors: Floats, rows: Ints | None = None) -> Float
     count = len(halves) if rows is None else len(rows)
     out = np.empty((count, *vectors.shape[:-1]), np.float32)
     scaled = np.ascontiguousarray(vectors.T * _SCALE, np.float32)
-    # One block of memory for all: new ones cost as much as the arithmetic.
-    wide = np.empty((min(_BLOCK, count), halves.shape[1]), np.int32)
-    for first in range(0, count, _BLOCK):
-        last = min(first + _BLOCK, count)
-        block = halves[first:last] if rows is None else halves[rows[first:last]]
-        np.dot(_shifted(block, wide[: last - first]), scaled, out=out[first:last])
+
+    def fill(begin: int, end: int) -> None:
+        # One block of memory for all: new ones cost as much as the arithmetic.
+        wide = np.empty((min(_BLOCK, end - begin), halves.shape[1]), np.int32)
+        for first in range(begin, end, _BLOCK):
+            last = min(first + _BLOCK, end)
+            block = halves[first:last] if rows is None else halves[rows[first:last]]
+            np.dot(_shifted(block, wide[: last - first]), scaled, out=out[first:last])
+
+    if count < _SHARED:
+        fill(0, count)
+    else:
+        # Whole blocks each, so that it does not depend on the number of cores what is added up in which order.
+        share = -(-count // (_BLOCK * _threads())) * _BLOCK
+        list(_pool().map(fill, range(0, count, share), [min(end, count) for end in range(share, count + share, share)]))
     return out
+
+
+def _threads() -> int:
+    return min(_MOST_THREADS, os.cpu_count() or 1)
+
+
+@cache
+def _pool() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_threads(), "passage-products")
 
 
 def _shifted(halves: Halves, wide: NDArray[np.int32]) -> Floats:

@@ -1,13 +1,15 @@
 """The index of one graph's passages."""
 
-from collections.abc import Callable, Sequence
-from typing import Final
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.graph.passages.index.arrays import Bools, Floats, Growing, Ints
 from services.graph.passages.index.bridging import Bridging
 from services.graph.passages.index.halves import Halves, gather, products, to_halves
+from services.graph.passages.index.kept import Arrays, Kept, packed, taken, unpacked
 from services.graph.passages.index.lexicon import Lexicon
 from services.graph.passages.index.phrases import Phrases
 from services.graph.passages.index.selection import Selection
@@ -21,13 +23,18 @@ _WANTED: Final = 512
 """Phrases that are embedded at a time."""
 
 
-class PassageIndex:
+class PassageIndex(Kept):
     """Passages by id. A change costs what its passage costs; nothing older is read again.
 
     Not safe for use from several threads at once: whoever shares it holds a lock while it changes or is asked.
     After changes `settle` (or `wanted` and `learn`) brings phrases up to date; without it answers are right except
     that new phrases lead nowhere yet.
     """
+
+    parts = (
+        *("lexicon", "phrases", "_alive", "_collection", "_lengths"),
+        *("_passages", "_sentences", "_titles", "_bridges"),
+    )
 
     def __init__(self, dimension: int) -> None:
         self.dimension = dimension
@@ -113,6 +120,12 @@ class PassageIndex:
         for slot in np.flatnonzero(held).tolist():
             self.delete(self._ids[slot])
 
+    def drop_others(self, collections: Iterable[str]) -> None:
+        """Removes the passages of all other collections."""
+        kept = frozenset(collections)
+        for one in [one for one in self._collections if one not in kept]:
+            self.drop(one)
+
     def wanted(self, limit: int) -> list[str]:
         """Phrases that lead somewhere and have no vector yet, at most `limit`."""
         self.phrases.settle(self.alive)
@@ -143,6 +156,22 @@ class PassageIndex:
         # Nothing names their slots any more.
         self._free += self._gone
         self._gone = []
+
+    # Keeping
+
+    def own(self) -> Arrays:
+        slots = {"free": np.array(self._free, np.int64), "gone": np.array(self._gone, np.int64)}
+        return {"ids": packed(self._ids), "collections": packed(self._collections), **slots}
+
+    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._ids = unpacked(taken(arrays, "ids", np.uint8))
+        if len(self._ids) != len(self._alive):
+            raise ValueError(f"{len(self._ids)} ids of {len(self._alive)} passages")
+        self._slots = {id: slot for slot, id in enumerate(self._ids) if id}
+        names = unpacked(taken(arrays, "collections", np.uint8))
+        self._collections = {name: number for number, name in enumerate(names)}
+        self._free, self._gone = (taken(arrays, name, np.int64).tolist() for name in ("free", "gone"))
+        self._changed()
 
     # Reading
 

@@ -1,12 +1,14 @@
 """Strings by number, in a few bytes each."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from services.graph.passages.index.arrays import Growing, Ints
+from services.graph.passages.index.kept import Arrays, Kept, taken
 
 _LEAST_MERGE: Final = 4096
 
@@ -16,7 +18,7 @@ def digest(text: str) -> int:
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=8).digest(), "little")
 
 
-class Digests:
+class Digests(Kept):
     """Numbers by digest: sorted arrays, and a dict for what is new until it is worth merging. 12 bytes an entry, where
     a dict takes a hundred."""
 
@@ -59,9 +61,21 @@ class Digests:
         kept = alive[self._values]
         self._keys, self._values = self._keys[kept], self._values[kept]
 
+    def own(self) -> Arrays:
+        keys, values = self._newer()
+        return {"keys": self._keys, "values": self._values, "new keys": keys, "new values": values}
+
+    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._keys, self._values = taken(arrays, "keys", np.uint64), taken(arrays, "values", np.uint32)
+        keys, values = taken(arrays, "new keys", np.uint64), taken(arrays, "new values", np.uint32)
+        self._new = dict(zip(keys.tolist(), values.tolist(), strict=True))
+
+    def _newer(self) -> tuple[NDArray[np.uint64], NDArray[np.uint32]]:
+        count = len(self._new)
+        return np.fromiter(self._new, np.uint64, count), np.fromiter(self._new.values(), np.uint32, count)
+
     def _merge(self) -> None:
-        keys = np.fromiter(self._new, np.uint64, len(self._new))
-        values = np.fromiter(self._new.values(), np.uint32, len(self._new))
+        keys, values = self._newer()
         # The new ones come first, so that of two with one digest the new one stays.
         joined = np.concatenate([keys, self._keys])
         self._keys, first = np.unique(joined, return_index=True)
@@ -69,8 +83,10 @@ class Digests:
         self._new = {}
 
 
-class Strings:
+class Strings(Kept):
     """Strings by number, both ways. Numbers are given in order, from 0, and are never taken back."""
+
+    parts = ("_digests", "_text", "_ends")
 
     def __init__(self) -> None:
         self._digests = Digests()

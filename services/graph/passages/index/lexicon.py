@@ -7,6 +7,7 @@ import numpy as np
 
 from services.graph.passages.index.arrays import Bools, Floats, Growing, Ints
 from services.graph.passages.index.interning import Strings
+from services.graph.passages.index.kept import Kept
 from services.graph.passages.index.links import Links
 
 _MOST: Final = 255
@@ -15,8 +16,10 @@ _MOST_CASED: Final = 15
 """The same, with a capital and without: both share a byte."""
 
 
-class Lexicon:
+class Lexicon(Kept):
     """Postings for BM25, and how often each term stands with and without a capital inside sentences."""
+
+    parts = ("_terms", "_postings", "_passages", "_capital", "_small")
 
     def __init__(self) -> None:
         self._terms = Strings()
@@ -72,10 +75,12 @@ class Lexicon:
 
     def postings(self, numbers: Ints, alive: Bools) -> tuple[Ints, Ints, Floats]:
         """Of each posting of these terms: the slot, the place in `numbers`, and how often."""
-        links, owners = self._postings.of_others(numbers, alive)
-        counts = self._postings.column("count")[links]
-        kept = counts > 0
-        return self._postings.slot[links[kept]].astype(np.int64), owners[kept], counts[kept].astype(np.float32)
+        links, owners = self._postings.of_all_others(numbers)
+        slots, counts = self._postings.slot[links].astype(np.int64), self._postings.column("count")[links]
+        kept = alive[slots] & (counts > 0)
+        if not kept.all():
+            slots, owners, counts = slots[kept], owners[kept], counts[kept]
+        return slots, owners, counts.astype(np.float32)
 
     @property
     def untidy(self) -> bool:

@@ -8,8 +8,11 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from services.graph.passages.index.arrays import Bools, Growing, Ints, ranges
+from services.graph.passages.index.kept import Arrays, Kept, taken
 
 _LEAST_COMPACTION: Final = 8192
+_FEW: Final = 64
+"""Things whose links are copied one after the other."""
 
 
 class _Side:
@@ -36,9 +39,7 @@ class _Side:
         counts = np.zeros(len(ends), np.int64)
         if len(self.starts) > 1:
             counts = np.where(held, self.starts[inside + 1] - first, 0)
-        links = ranges(first, counts)
-        if self.order is not None:
-            links = self.order[links].astype(np.int64)
+        links = self._between(first, counts)
         owners = np.repeat(np.arange(len(ends), dtype=np.int64), counts)
         if self.tail:
             late = [(place, self.tail[end]) for place, end in enumerate(ends.tolist()) if end in self.tail]
@@ -47,12 +48,26 @@ class _Side:
                 owners = np.concatenate([owners, *(np.full(len(found), place) for place, found in late)])
         return links, owners
 
+    def _between(self, first: Ints, counts: Ints) -> Ints:
+        """The links of some stretches of the compressed rows."""
+        if self.order is None:
+            return ranges(first, counts)
+        if len(first) > _FEW:
+            return self.order[ranges(first, counts)].astype(np.int64)
+        # Common words have a link of every passage: whole stretches are copied an order faster than single numbers.
+        parts = [
+            self.order[begin : begin + count] for begin, count in zip(first.tolist(), counts.tolist(), strict=True)
+        ]
+        return np.concatenate(parts, dtype=np.int64) if parts else np.empty(0, np.int64)
 
-class Links:
+
+class Links(Kept):
     """Links between passages (slots) and something else (phrases, terms), with some numbers on each.
 
     Links of a removed passage stay until the next compaction: whoever reads them from the other side asks `alive`.
     """
+
+    parts = ("_slot", "_other")
 
     def __init__(self, columns: Mapping[str, DTypeLike]) -> None:
         self._slot = Growing(np.uint32)
@@ -91,9 +106,7 @@ class Links:
         self._other.append(others)
         for name, growing in self._columns.items():
             growing.append(columns[name])
-        for link, slot, other in zip(range(first, len(self)), slots.tolist(), others.tolist(), strict=True):
-            self._by_slot.tail[slot].append(link)
-            self._by_other.tail[other].append(link)
+        self._list(first)
 
     def of_slots(self, slots: Ints) -> tuple[Ints, Ints]:
         """Links of each slot, and for each link the place in `slots` that it belongs to."""
@@ -101,9 +114,13 @@ class Links:
 
     def of_others(self, others: Ints, alive: Bools) -> tuple[Ints, Ints]:
         """Links of each phrase or term to passages that are alive, and for each link the place in `others`."""
-        links, owners = self._by_other.of(others)
+        links, owners = self.of_all_others(others)
         kept = alive[self.slot[links]]
         return links[kept], owners[kept]
+
+    def of_all_others(self, others: Ints) -> tuple[Ints, Ints]:
+        """The same, links to passages that were removed among them."""
+        return self._by_other.of(others)
 
     def buried(self, count: int) -> None:
         """Says that a passage with so many links was removed."""
@@ -123,3 +140,31 @@ class Links:
         self._by_slot.build(self.slot, ordered=True)
         self._by_other.build(self.other, ordered=False)
         self._compacted, self._dead = len(self), 0
+
+    def own(self) -> Arrays:
+        assert self._by_other.order is not None or not self._compacted  # noqa: S101 - compaction makes it
+        order = self._by_other.order
+        return {
+            "slot starts": self._by_slot.starts,
+            "other starts": self._by_other.starts,
+            "other order": np.zeros(0, np.uint32) if order is None else order,
+            "numbers": np.array([self._compacted, self._dead], np.int64),
+            **{f"column {name}": growing.rows for name, growing in self._columns.items()},
+        }
+
+    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._by_slot, self._by_other = _Side(), _Side()
+        self._by_slot.starts = taken(arrays, "slot starts", np.uint32)
+        self._by_other.starts = taken(arrays, "other starts", np.uint32)
+        self._by_other.order = taken(arrays, "other order", np.uint32)
+        self._compacted, self._dead = taken(arrays, "numbers", np.int64).tolist()
+        for name, growing in self._columns.items():
+            growing.restore({"rows": arrays.get(f"column {name}", np.zeros(0))})
+        self._list(self._compacted)
+
+    def _list(self, first: int) -> None:
+        """Makes links found that no sorted array has yet, from number `first` on."""
+        late = zip(range(first, len(self)), self.slot[first:].tolist(), self.other[first:].tolist(), strict=True)
+        for link, slot, other in late:
+            self._by_slot.tail[slot].append(link)
+            self._by_other.tail[other].append(link)

@@ -1,6 +1,6 @@
 """Phrases: who mentions them, and what is known of each."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -11,6 +11,7 @@ from services.graph.extraction.terms import terms
 from services.graph.passages.index import grams
 from services.graph.passages.index.arrays import Bools, Floats, Growing, Ints, ranges
 from services.graph.passages.index.interning import Strings
+from services.graph.passages.index.kept import Arrays, Kept, taken
 from services.graph.passages.index.lexicon import Lexicon
 from services.graph.passages.index.links import Links
 
@@ -39,8 +40,13 @@ class Edges(NamedTuple):
         return Edges(*(column[kept] for column in self))
 
 
-class Phrases:
+class Phrases(Kept):
     """The bipartite graph of passages and phrases, and the counts that rules are made of."""
+
+    parts = (
+        *("_names", "_links", "_sightings", "number", "cased", "_word_ends", "_words"),
+        *("_passages", "_written", "_titles", "_swallower"),
+    )
 
     def __init__(self, lexicon: Lexicon) -> None:
         self._lexicon = lexicon
@@ -158,6 +164,12 @@ class Phrases:
     def compact(self, alive: Bools) -> None:
         self._links.compact(alive)
         self._sightings.compact(alive)
+
+    def own(self) -> Arrays:
+        return {"changed": np.fromiter(self._changed, np.int64, len(self._changed))}
+
+    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._changed = set(taken(arrays, "changed", np.int64).tolist())
 
     def _edges(self, links: Ints, owners: Ints) -> Edges:
         return Edges(

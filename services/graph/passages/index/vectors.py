@@ -1,6 +1,6 @@
 """Vectors of things that not every passage or phrase has one of."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,10 +10,13 @@ from services.graph.passages.index.arrays import Bools, Floats, Growing, Ints, r
 from services.graph.passages.index.eighths import products, to_bytes
 from services.graph.passages.index.halves import gather
 from services.graph.passages.index.interning import digest
+from services.graph.passages.index.kept import Arrays, Kept, taken
 
 
-class Rows:
+class Rows(Kept):
     """At most one vector for each number."""
+
+    parts = ("_vectors", "_row")
 
     def __init__(self, dimension: int) -> None:
         self._vectors = Growing(np.float16, dimension)
@@ -58,6 +61,12 @@ class Rows:
         found[there] = gather(self._vectors.rows, rows[there])
         return found, there
 
+    def own(self) -> Arrays:
+        return {"free": np.array(self._free, np.int64)}
+
+    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        self._free = taken(arrays, "free", np.int64).tolist()
+
     def _assign(self, number: int, row: int) -> None:
         self._row.extend_to(number + 1)
         self._row.rows[number] = row + 1
@@ -99,6 +108,17 @@ class SharedRows(Rows):
         self._users[row] += 1
         self._assign(number, row)
 
+    def own(self) -> Arrays:
+        texts, users = np.array(self._digests, np.uint64), np.array(self._users, np.uint32)
+        return {**super().own(), "digests": texts, "users": users}
+
+    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        super().take(arrays)
+        self._digests = taken(arrays, "digests", np.uint64).tolist()
+        self._users = taken(arrays, "users", np.uint32).tolist()
+        rows = enumerate(zip(self._digests, self._users, strict=True))
+        self._rows = {digest: row for row, (digest, users) in rows if users}
+
     def _release(self, row: int) -> None:
         self._users[row] -= 1
         if not self._users[row]:
@@ -106,8 +126,10 @@ class SharedRows(Rows):
             super()._release(row)
 
 
-class Blocks:
+class Blocks(Kept):
     """Any number of vectors for each slot, each with the span it stands for, in one array."""
+
+    parts = ("_rows", "_steps", "_spans", "_starts", "_counts")
 
     def __init__(self, dimension: int) -> None:
         self._rows = Growing(np.int8, dimension)
@@ -152,6 +174,12 @@ class Blocks:
     def span(self, row: int) -> tuple[int, int]:
         start, end = self._spans.rows[row].tolist()
         return start, end
+
+    def own(self) -> Arrays:
+        return {"dead": np.array([self._dead], np.int64)}
+
+    def take(self, arrays: Mapping[str, NDArray[Any]]) -> None:
+        (self._dead,) = taken(arrays, "dead", np.int64).tolist()
 
     def _compact(self) -> None:
         counts: NDArray[Any] = self._counts.rows

@@ -57,9 +57,9 @@ def score(scope: Scope, question: Question, k: int) -> Base:
 def best_of(scores: Floats, count: int) -> Ints:
     """The slots of the best scores, in no order; none that is -inf."""
     if len(scores) > count:
-        chosen = np.argpartition(-scores, count - 1)[:count]
+        last = len(scores) - count
         # All that are equal to the last one, so that it does not depend on the order of slots which of them is in.
-        chosen = np.flatnonzero(scores >= scores[chosen].min() - constants.ROUNDING)
+        chosen = np.flatnonzero(scores >= np.partition(scores, last)[last] - constants.ROUNDING)
     else:
         chosen = np.arange(len(scores))
     return np.asarray(chosen[scores[chosen] > -np.inf], np.int64)
@@ -96,7 +96,8 @@ def _lexical(scope: Scope, question: Question) -> tuple[Floats, Floats]:
         saturated = counts * (constants.K1 + 1) / (counts + norm)
         share = (question.idf / question.weight)[owners]
         lexical += np.bincount(slots, saturated * share, minlength=len(lexical)).astype(np.float32)
-        cover[owners, slots] = np.minimum(saturated, 1) * share
+        # By one number each rather than two: a third of the time, where words are common.
+        cover.reshape(-1)[owners * len(lexical) + slots] = np.minimum(saturated, 1) * share
     return cover, lexical
 
 

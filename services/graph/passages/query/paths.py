@@ -187,7 +187,8 @@ def covers(base: Base, first: Ints, second: Ints) -> Floats:
     """The share of the question's idf that two passages cover together."""
     if not len(base.cover):
         return np.zeros(len(first), np.float32)
-    together: Floats = np.maximum(base.cover[:, first], base.cover[:, second]).sum(axis=0, dtype=np.float32)
+    both = np.maximum(base.cover.take(first, axis=1), base.cover.take(second, axis=1))
+    together: Floats = both.sum(axis=0, dtype=np.float32)
     return together
 
 

@@ -102,7 +102,7 @@ async def related(
         type=after.type if after else "",
         limit=limit,
     )
-    return [relation(graph, row) for row in rows]
+    return [relation(graph, row["source"], row["target"], row["properties"]) for row in rows]
 
 
 async def stats(transaction: Transaction, place: Place, graph: str) -> Stats:

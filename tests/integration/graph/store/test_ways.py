@@ -69,7 +69,20 @@ async def test_filters(store: GraphStore, tenant: str, along: Along, ends: list[
 async def test_some_are_met_whatever_the_filter_says(store: GraphStore, tenant: str) -> None:
     await fill(store, tenant)
     along = Along(relation_types=BY_HAND, entity_types=["nothing"])
-    assert [step.end for step in await steps(store, tenant, [ADA], along, always=[ENGINE])] == [ENGINE]
+    assert await steps(store, tenant, [ADA], along) == []
+    assert [step.end for step in await store.edges(tenant, GRAPH, [ADA], along, most=9, always=[ENGINE])] == [ENGINE]
+
+
+@pytest.mark.parametrize(
+    "along", [Along(), Along(Direction.OUT), Along(Direction.IN), Along(relation_types=BY_HAND, min_weight=3.0)]
+)
+async def test_edges_are_the_steps_in_any_order(store: GraphStore, tenant: str, along: Along) -> None:
+    await fill(store, tenant)
+    keys = [ADA, CHARLES, ENGINE, "nobody"]
+    expected = await steps(store, tenant, keys, along)
+    found = await store.edges(tenant, GRAPH, keys, along, most=1000)
+    assert sorted(found) == sorted(expected)
+    assert len(await store.edges(tenant, GRAPH, keys, along, most=3)) == min(3, len(expected))
 
 
 async def test_steps_are_bounded(store: GraphStore, tenant: str) -> None:

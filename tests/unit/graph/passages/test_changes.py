@@ -3,6 +3,7 @@
 import math
 from unittest.mock import patch
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -43,7 +44,7 @@ _CHANGES = st.lists(
     st.one_of(
         st.tuples(st.just("put"), st.sampled_from("abcdefghijkl"), _content()),
         st.tuples(st.just("delete"), st.sampled_from("abcdefghijkl"), st.just(("", ""))),
-        st.tuples(st.just("settle"), st.just(""), st.just(("", ""))),
+        st.tuples(st.sampled_from(["settle", "restart"]), st.just(""), st.just(("", ""))),
     ),
     min_size=1,
     max_size=40,
@@ -62,6 +63,8 @@ def test_changed_is_as_good_as_rebuilt(changes: list[tuple[str, str, tuple[str, 
                 changed.put(passage(id, *content))
             elif kind == "delete":
                 assert changed.delete(id) == (held.pop(id, None) is not None)
+            elif kind == "restart":
+                changed = _written_down(changed)
             else:
                 changed.settle(embed)
         changed.settle(embed)
@@ -69,6 +72,23 @@ def test_changed_is_as_good_as_rebuilt(changes: list[tuple[str, str, tuple[str, 
         assert len(changed) == len(held)
         for question in _QUESTIONS:
             _same(ask(changed, question), ask(rebuilt, question))
+
+
+def _written_down(index: PassageIndex) -> PassageIndex:
+    """The same index, as another process has it."""
+    other = PassageIndex(DIMENSION)
+    other.restore({name: rows.copy() for name, rows in index.arrays().items()})
+    return other
+
+
+def test_arrays_of_something_else_are_refused() -> None:
+    arrays = index_of([passage("a", "Vienna", "Vienna is a city.")]).arrays()
+    for name, rows in arrays.items():
+        wrong = arrays | {name: rows.astype(np.float64)}
+        with pytest.raises(ValueError, match="no array"):
+            PassageIndex(DIMENSION).restore(wrong)
+    with pytest.raises(ValueError, match="no array"):
+        PassageIndex(DIMENSION + 1).restore(arrays)
 
 
 def _same(one: Answer, other: Answer) -> None:

@@ -31,15 +31,23 @@ class Memory:
         return [Relation(graph, *one, weight=self.weights[one]) for one in wanted if one in self.weights]
 
     async def steps(
-        self, tenant: str, graph: str, keys: Sequence[str], along: Along, *, each: int, most: int, always: Any = ()
+        self, tenant: str, graph: str, keys: Sequence[str], along: Along, *, each: int, most: int
     ) -> list[Step]:
-        found: list[Step] = []
-        for key in keys:
-            for direction in (Direction.OUT, Direction.IN):
-                if along.direction in (direction, Direction.BOTH):
-                    found += self._steps(key, direction, along, always)[:each]
-        self.told += len(found[:most])
-        return found[:most]
+        return self._told([step for one in self._all(keys, along) for step in one[:each]][:most])
+
+    async def edges(
+        self, tenant: str, graph: str, keys: Sequence[str], along: Along, *, most: int, always: Any = ()
+    ) -> list[Step]:
+        return self._told([step for one in self._all(keys, along, always) for step in one][:most])
+
+    def _told(self, found: list[Step]) -> list[Step]:
+        self.told += len(found)
+        return found
+
+    def _all(self, keys: Sequence[str], along: Along, always: Sequence[str] = ()) -> list[list[Step]]:
+        """The relations of each key and direction."""
+        directions = [one for one in (Direction.OUT, Direction.IN) if along.direction in (one, Direction.BOTH)]
+        return [self._steps(key, direction, along, always) for key in keys for direction in directions]
 
     def _steps(self, key: str, direction: Direction, along: Along, always: Sequence[str]) -> list[Step]:
         steps = [

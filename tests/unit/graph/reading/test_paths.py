@@ -65,6 +65,20 @@ async def test_what_is_filtered_out_is_not_passed_through_but_the_ends_are_met()
     assert [[one.target for one in way] for way in found.ways] == [["d", "e", "c"]]
 
 
+@pytest.mark.parametrize("direction", [Direction.OUT, Direction.BOTH])
+async def test_the_way_through_a_hub_is_found_from_its_other_side(
+    direction: Direction, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each of both hubs has a thousand relations; of these no more are read than it takes to see that they are many."""
+    monkeypatch.setattr(paths, "_FEW", 10)
+    weights = {RelationKey(hub, f"{hub}{n}", "x"): 1.0 for hub in ("hub", "other") for n in range(1000)}
+    way = [RelationKey("a", "hub", "x"), RelationKey("hub", "b", "x"), RelationKey("b", "c", "x")]
+    memory = Memory(weights | dict.fromkeys(way, 1.0) | {RelationKey("a", "other", "x"): 1.0})
+    found = await shortest_ways(memory.reader(), "t", "g", "a", "c", Along(direction), 6, 5)
+    assert [list(one) for one in found.ways] == [way]
+    assert memory.told < 40
+
+
 async def test_a_search_that_meets_too_much_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """No way is told then: it may not be a shortest one. And no more is read than was allowed."""
     monkeypatch.setattr(paths, "MOST_STEPS", 50)
@@ -74,4 +88,21 @@ async def test_a_search_that_meets_too_much_is_given_up(monkeypatch: pytest.Monk
     memory = Memory(weights)
     found = await shortest_ways(memory.reader(), "t", "g", "a", "h", Along(), 6, 5)
     assert (list(found.ways), found.truncated) == ([], True)
-    assert memory.told <= 51
+    # Of either side.
+    assert memory.told <= 2 * 51
+    # What is left is found: few of them may be of the kind that is followed.
+    memory = Memory(weights | {RelationKey("a", "h", "y"): 1.0})
+    found = await shortest_ways(memory.reader(), "t", "g", "a", "h", Along(relation_types=["y"]), 6, 5)
+    assert ([list(way) for way in found.ways], found.truncated) == ([[RelationKey("a", "h", "y")]], False)
+
+
+@given(graphs, st.sampled_from(list(Direction)), st.integers(1, 4))
+async def test_what_is_read_in_parts_is_read_whole(
+    weights: dict[RelationKey, float], direction: Direction, most: int
+) -> None:
+    expected = every_shortest(weights, "a", "h", direction, most)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(paths, "_FEW", 1)
+        patch.setattr(paths, "_MORE", 2)
+        found = await shortest_ways(Memory(weights).reader(), "t", "g", "a", "h", Along(direction=direction), most, 999)
+    assert sorted(tuple(way) for way in found.ways) == sorted(expected)

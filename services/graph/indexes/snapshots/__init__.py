@@ -1,0 +1,1 @@
+"""Indexes as files, so that a start need not read every passage again."""
