@@ -115,3 +115,11 @@ def test_scripts_prevail_by_frequency() -> None:
     assert scripts.prevailing([("книга", 9)]) == ["Cyrillic"]
     assert scripts.prevailing([("2026", 9)]) == []
     assert scripts.prevailing([]) == []
+
+
+def test_what_stands_before_is_found_too_and_ones_own_words_count_twice() -> None:
+    own = words.of_passage("the red lantern, the lamp")
+    both = words.beside(own, "a red boat")
+    assert both.counts == {"the": 4, "red": 3, "lantern": 2, "lamp": 2, "a": 1, "boat": 1}
+    assert both.length == 2 * 5 + 3
+    assert both.order == own.order
