@@ -39,7 +39,7 @@ demo: ## Ask a question about this project's own documents; starts the suite whe
 
 test: ## Run all tests, or some: make test ARGS="tests/unit -k name".
 	$(call INSTALL,dev)
-	@exec $(RUN) -m pytest $(ARGS)
+	@exec $(RUN) -m $(if $(ARGS),pytest $(ARGS),tests)
 
 check: ## What must hold before a change goes in, without the tests.
 	$(call INSTALL,dev)

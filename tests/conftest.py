@@ -17,8 +17,12 @@ from tests.fakes.provider import FakeProvider
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """SIGTERM ends a session like Ctrl-C, so that the fixtures stop what they started."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    """SIGTERM ends a session like Ctrl-C, so that the fixtures stop what they started.
+
+    Ctrl-C itself is set as well: what a shell starts in the background ignores it, and so would every child.
+    """
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
