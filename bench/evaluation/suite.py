@@ -48,8 +48,8 @@ class Suite:
         self.retrieval = retrieval_pb2_grpc.RetrievalServiceStub(channel)
         self.channel = channel
 
-    def create(self, name: str, *, graph: bool = True, model: str = "") -> None:
-        made = collection_pb2.Collection(name=name, graph=graph, embedding_model=model)
+    def create(self, name: str, *, graph: bool = True, model: str = "", neighbors: str = "") -> None:
+        made = collection_pb2.Collection(name=name, graph=graph, embedding_model=model, neighbors=neighbors)
         self.collections.CreateCollection(
             collection_pb2.CreateCollectionRequest(collection=made), timeout=_SECONDS, wait_for_ready=True
         )

@@ -27,6 +27,8 @@ class Text:
     text: str
     index: int
     heading_path: Sequence[str]
+    before: str = ""
+    """What stands before it, where the vector is of both."""
 
 
 class Change(NamedTuple):

@@ -120,6 +120,7 @@ async def assemble(settings: VectorSettings, runtime: Runtime[VectorSettings]) -
             Files(database, pool, limits),
             meters,
             Chunking(mode=settings.chunk_mode, tokens=settings.chunk_tokens, overlap=settings.chunk_overlap_tokens),
+            settings.neighbors,
         )
 
         # Ended before the database is closed, so that workers can give their jobs back.

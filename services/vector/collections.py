@@ -3,14 +3,14 @@
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Literal, TypeVar
 from uuid import uuid4
 
 import msgspec
 
 from services.providers.embedding.registry import EmbeddingModels
 from services.runtime.errors import CollectionNotFound, DimensionMismatch, LanguageFixed, UnknownLanguage, Violation
-from services.vector.model import ChunkMode, Collection, Counts, Distance, Storage
+from services.vector.model import ChunkMode, Collection, Counts, Distance, Neighbors, Storage
 from services.vector.stores import collections as store
 from services.vector.stores import requests
 from services.vector.stores.database.connections import Database
@@ -40,6 +40,7 @@ class Spec:
     chunk_mode: ChunkMode | None = None
     chunk_tokens: int | None = None
     chunk_overlap: int | None = None
+    neighbors: Neighbors | None = None
     language: str = ""
     """Of the stems by which words are found; empty: none."""
     k1: float = K1
@@ -137,6 +138,7 @@ class Collections:
             "chunk_mode": spec.chunk_mode,
             "chunk_tokens": spec.chunk_tokens,
             "chunk_overlap": spec.chunk_overlap,
+            "neighbors": spec.neighbors,
             "language": spec.language,
             "k1": spec.k1,
             "b": spec.b,
@@ -163,14 +165,22 @@ class Collections:
         return found, counted[found.id]
 
     async def update(
-        self, tenant: str, name: str, *, language: str | None, k1: float | None, b: float | None
+        self,
+        tenant: str,
+        name: str,
+        *,
+        language: str | None,
+        k1: float | None,
+        b: float | None,
+        neighbors: Neighbors | Literal[""] | None,
     ) -> tuple[Collection, Counts]:
-        """Changes how words are scored, from the next query on; None leaves a value as it is.
+        """Changes how words are scored, from the next query on, and whose passages see their neighbours (empty: as the
+        settings say), from the next ingestion on; None leaves a value as it is.
 
         Raises CollectionNotFound, and LanguageFixed for another language than the collection has.
         """
         async with self._database.transaction(tenant) as session:
-            changed = await store.set_weights(session, name, k1, b)
+            changed = await store.change(session, name, k1=k1, b=b, neighbors=neighbors)
             if language is not None and language != changed.language:
                 raise LanguageFixed(
                     f"The words of {name!r} are stored by {changed.language or 'no'} stems, and stay so. Make another "

@@ -13,6 +13,8 @@ Mode = Literal["dense", "lexical", "hybrid"]
 JobStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 Format = Literal["text", "markdown"]
 ChunkMode = Literal["structure", "sentences", "tokens"]
+Neighbors = Literal["auto", "on", "off"]
+"""Whose passages see what stands before them: those of conversations; all; none."""
 
 ENDED: Final[frozenset[JobStatus]] = frozenset({"completed", "failed", "cancelled"})
 
@@ -44,6 +46,8 @@ class Collection(msgspec.Struct, frozen=True, kw_only=True):
     """None, here and in the next two: as the settings say."""
     chunk_tokens: int | None = None
     chunk_overlap: int | None = None
+    neighbors: Neighbors | None = None
+    """None: as the settings say."""
 
     @property
     def indexed(self) -> bool:
@@ -84,6 +88,8 @@ class Chunk(msgspec.Struct, frozen=True, kw_only=True):
     start: int
     end: int
     page: int = 0
+    before: str = ""
+    """What stands before it, where it was embedded and indexed with that."""
 
 
 class Point(msgspec.Struct, frozen=True, kw_only=True):

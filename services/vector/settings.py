@@ -115,6 +115,15 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
         ),
     ] = 32
 
+    neighbors: Annotated[
+        Literal["auto", "on", "off"],
+        Meta(
+            description="Whose passages are embedded and indexed with what stands before them, in collections that "
+            "don't say: those of conversations, which are told by their shape and cut turn by turn (`auto`), all "
+            "(`on`), or none, and then no conversation is cut by turns (`off`)."
+        ),
+    ] = "auto"
+
     max_upload_bytes: Annotated[
         int, Meta(ge=1024, le=2**30, description="Largest uploaded file; the gateway has a limit of its own.")
     ] = 100 * 2**20

@@ -74,3 +74,28 @@ async def test_what_failed_is_listed_and_retried_and_an_ended_job_is_not_cancell
 async def test_no_such_job_is_404(http: aiohttp.ClientSession, path: str) -> None:
     status, refused = await _post(http, f"/api/jobs/{uuid.uuid4()}/{path}")
     assert (status, refused["error"]["reason"]) == (404, "JOB_NOT_FOUND")
+
+
+async def test_an_answer_in_a_conversation_is_found_by_its_question(http: aiohttp.ClientSession) -> None:
+    name = f"chat-{uuid.uuid4().hex[:8]}"
+    said = ["Did the rain damage the maps?", "Only a little.", "Which harbour should we leave from?",
+            "Whitby, I'd say.", "Who takes care of the mules?", "Nobody so far."]  # fmt: skip
+    text = "\n".join(f"{'Grace' if place % 2 else 'Ada'}: {one}" for place, one in enumerate(said))
+    status, made = await _post(http, "/api/collections", name=name, graph=True)
+    assert (status, made["neighbors"]) == (200, "")
+    _, job = await _post(
+        http,
+        f"/api/collections/{name}/documents",
+        documents=[{"id": "chat.txt", "title": "Chat", "text": text}],
+        wait_for=["graph"],
+    )
+    assert (await _ended(http, job["id"]))["status"] == "completed"
+    question = "Which harbour should we leave from?"
+    _, answer = await _post(http, "/api/graph/retrieve", question=question, collections=[name], k=2)
+    assert [one["text"] for one in answer["passages"]] == [f"Ada: {question}", "Grace: Whitby, I'd say."]
+    _, found = await _post(http, f"/api/collections/{name}/points/query", text=question, mode="lexical", k=2)
+    assert found["points"][1]["point"]["chunk"]["before"] == f"Ada: {question}"
+    async with http.patch(
+        f"/api/collections/{name}", json={"collection": {"neighbors": "off"}, "update_mask": "neighbors"}
+    ) as response:
+        assert (response.status, (await response.json())["neighbors"]) == (200, "off")

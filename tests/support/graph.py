@@ -168,8 +168,8 @@ class VectorDoor(_Acting):
         """The same door for a caller with a key."""
         return VectorDoor(self.running, self.channel, self.credentials(key, tenant))
 
-    async def create(self, name: str, *, graph: bool = True) -> None:
-        collection = collection_pb2.Collection(name=name, graph=graph)
+    async def create(self, name: str, *, graph: bool = True, neighbors: str = "") -> None:
+        collection = collection_pb2.Collection(name=name, graph=graph, neighbors=neighbors)
         await self.collections.CreateCollection(collection_pb2.CreateCollectionRequest(collection=collection))
 
     async def delete(self, name: str) -> None:

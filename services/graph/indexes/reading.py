@@ -98,5 +98,6 @@ def _passage(collection: str, cut: _Cut, vectors: dict[str, Vector], given: Sequ
         title_vector=rows[count] if len(rows) > count else None,
         heading_path=point.text.heading_path,
         given=given,
+        before=point.text.before,
         collection=collection,
     )

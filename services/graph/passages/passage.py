@@ -57,16 +57,15 @@ def read(
     title_vector: Vector | None = None,
     heading_path: Sequence[str] = (),
     given: Sequence[Mention] = (),
-    neighbours: Sequence[str] = (),
+    before: str = "",
     collection: str = "",
 ) -> Passage:
-    """Reads a passage. `given`: what others said that it mentions, beside its own. `neighbours`: texts of one or two
-    passages before a short one; lexical search sees them, and counts the passage's own words twice then."""
+    """Reads a passage. `given`: what others said that it mentions, beside its own. `before`: the text before a short
+    passage; lexical search sees it, and counts the passage's own words twice then. All else is the passage's own."""
     counted = Counter(terms(f"{title}\n{text}"))
-    if neighbours:
+    if before:
         counted = Counter({term: 2 * count for term, count in counted.items()})
-        for neighbour in neighbours:
-            counted.update(terms(neighbour))
+        counted.update(terms(before))
     return Passage(
         id,
         title,

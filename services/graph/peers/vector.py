@@ -206,7 +206,7 @@ def _text(point: point_pb2.Point) -> Text | None:
     """None: there is nothing in it that could mention anything."""
     chunk = point.chunk
     if point.HasField("chunk"):
-        return Text(chunk.document, chunk.title, chunk.text, chunk.index, tuple(chunk.heading_path))
+        return Text(chunk.document, chunk.title, chunk.text, chunk.index, tuple(chunk.heading_path), chunk.before)
     return Text("", "", point.text, 0, ()) if point.text else None
 
 

@@ -1,6 +1,6 @@
 """pergola.vector.v1.CollectionService"""
 
-from typing import cast
+from typing import Literal, cast
 
 from pergola.vector.v1 import collection_pb2 as pb
 from pergola.vector.v1 import collection_pb2_grpc
@@ -10,7 +10,7 @@ from services.runtime.errors import InvalidArgument, Violation
 from services.vector.collections import K1, B, Collections, Spec
 from services.vector.handlers import messages
 from services.vector.handlers.messages import Context
-from services.vector.model import ChunkMode, Counts, Distance, Storage
+from services.vector.model import ChunkMode, Counts, Distance, Neighbors, Storage
 
 _LIST = "ListCollections"
 
@@ -33,6 +33,7 @@ class CollectionHandlers(collection_pb2_grpc.CollectionServiceServicer):
             chunk_mode=cast(ChunkMode, asked.chunking.mode) if asked.chunking.mode else None,
             chunk_tokens=asked.chunking.tokens if asked.chunking.HasField("tokens") else None,
             chunk_overlap=_overlap(asked.chunking),
+            neighbors=cast(Neighbors, asked.neighbors) if asked.neighbors else None,
             language=asked.lexical.language,
             k1=asked.lexical.k1 if asked.lexical.HasField("k1") else K1,
             b=asked.lexical.b if asked.lexical.HasField("b") else B,
@@ -70,6 +71,7 @@ class CollectionHandlers(collection_pb2_grpc.CollectionServiceServicer):
             language=given.language if "lexical.language" in mask else None,
             k1=k1 if "lexical.k1" in mask else None,
             b=b if "lexical.b" in mask else None,
+            neighbors=cast("Neighbors | Literal['']", request.collection.neighbors) if "neighbors" in mask else None,
         )
         return pb.UpdateCollectionResponse(collection=messages.collection(changed, counts))
 

@@ -61,6 +61,7 @@ def collection(one: Collection, counts: Counts) -> collection_pb2.Collection:
         exact_only=not one.indexed,
         last_change=counts.seq,
         lexical=collection_pb2.Lexical(language=one.language, k1=one.k1, b=one.b),
+        neighbors=one.neighbors or "",
     )
     if (one.chunk_mode, one.chunk_tokens, one.chunk_overlap) != (None, None, None):
         message.chunking.CopyFrom(
@@ -137,6 +138,7 @@ def fill(message: point_pb2.Point, one: Point, *, with_payload: bool, only: Sequ
                     start=chunk.start,
                     end=chunk.end,
                     page=chunk.page or None,
+                    before=chunk.before or None,
                 )
             )
 

@@ -1,23 +1,20 @@
 """The steps of an ingestion: some documents from text to searchable points, in one transaction at the end of each."""
 
 import asyncio
-import hashlib
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import Final
-
-import msgspec
 
 from services.providers.embedding.model import EmbeddingModel
 from services.runtime.errors import DimensionMismatch
 from services.runtime.overlap import overlapped
 from services.vector.embedding import Embedder
+from services.vector.ingestion.cutting import Cutter, Cutting
 from services.vector.ingestion.files import Files
 from services.vector.meters import Meters
-from services.vector.model import Chunk, Chunking, Collection, Note, Point
+from services.vector.model import Chunking, Collection, Neighbors, Note
 from services.vector.parsing.model import Parsed, ParseFailed
-from services.vector.parsing.sections import plain, sections
 from services.vector.stores import documents as document_store
 from services.vector.stores import queue
 from services.vector.stores.database.connections import Database
@@ -25,8 +22,7 @@ from services.vector.stores.documents import Unchanged
 from services.vector.stores.points import writing as points
 from services.vector.stores.points.writing import Sums, Write
 from services.vector.stores.queue import Claim, Item, Step
-from services.vector.text import scripts, words
-from services.vector.text.chunking import Chunker, Passage
+from services.vector.text import scripts
 
 _DOCUMENTS_A_STEP: Final = 32
 _BYTES_A_STEP: Final = 64 * 1024
@@ -34,8 +30,6 @@ _BYTES_A_STEP: Final = 64 * 1024
 _TEXTS_A_CALL: Final = 256
 _EMBEDDED_AT_ONCE: Final = 2
 """Steps: while one waits for the cache, the other keeps the model busy. Bounds what a job takes of the memory."""
-_VERSION: Final = 2
-"""Goes up when passages are cut or words are made in another way, so that documents are not taken for unchanged."""
 
 
 @dataclass(slots=True)
@@ -75,13 +69,15 @@ class Ingestion:
         files: Files,
         meters: Meters,
         chunking: Chunking,
+        neighbors: Neighbors,
     ) -> None:
-        """`chunking`: of collections that say nothing of it."""
+        """`chunking`, `neighbors`: of collections that say nothing of them."""
         self._database = database
         self._files = files
         self._meters = meters
         self._embedder = embedder
         self._chunking = chunking
+        self._neighbors = neighbors
 
     async def steps(self, held: Claim, collection: Collection) -> AsyncGenerator[int, None]:
         """Ingests the documents that are left; yields the checkpoint after each step, when its points are durable.
@@ -94,7 +90,7 @@ class Ingestion:
                 f"{model.name} makes vectors of {model.dimension} numbers, the collection holds "
                 f"{collection.dimension}: documents can't be ingested into it."
             )
-        chunking = self._chunking.of(collection)
+        cutting = Cutting(self._chunking.of(collection), collection.neighbors or self._neighbors)
         # Where a worker was lost, one document is in hand at a time.
         at_once = 1 if held.position < held.careful_until else _EMBEDDED_AT_ONCE
 
@@ -105,7 +101,7 @@ class Ingestion:
         async def read_ones() -> AsyncGenerator[Batch, None]:
             position = held.position
             while position < held.total:
-                batch = await self._read(held, collection, position, chunking, model)
+                batch = await self._read(held, collection, position, cutting, model)
                 yield batch
                 position = batch.step.position
 
@@ -114,16 +110,16 @@ class Ingestion:
             async for found in batches:
                 batch = found
                 while not await self._store(held, collection, batch):
-                    batch = await embedded(await self._read(held, collection, position, chunking, model))
+                    batch = await embedded(await self._read(held, collection, position, cutting, model))
                 position = batch.step.position
                 self._meters.chunks += batch.step.chunks
                 yield position
 
     async def _read(
-        self, held: Claim, collection: Collection, position: int, chunking: Chunking, model: EmbeddingModel
+        self, held: Claim, collection: Collection, position: int, cutting: Cutting, model: EmbeddingModel
     ) -> Batch:
         """The next documents from `position` on, cut."""
-        chunker = Chunker(model.tokenizer, model.window, chunking)
+        cutter = Cutter(model, cutting, collection.language)
         async with self._database.transaction(held.tenant) as session:
             items = await queue.items(session, held, position, _DOCUMENTS_A_STEP, _BYTES_A_STEP)
             known = await document_store.known(session, collection, [item.document_id for item in items])
@@ -132,7 +128,7 @@ class Ingestion:
         # The same document twice in a step: the later one counts, as if the job had done one after the other.
         last = {item.document_id: item for item in items}
         for item in items:
-            digest = _digest(item, model, chunking)
+            digest = cutter.digest(item)
             before = known.get(item.document_id)
             if last[item.document_id] is not item or (before is not None and before.accepted > item.accepted):
                 batch.step.unchanged += 1
@@ -140,11 +136,11 @@ class Ingestion:
                 batch.step.unchanged += 1
                 batch.unchanged.append(Unchanged(item, digest))
             else:
-                await self._prepare(batch, collection, item, digest, chunker, model)
+                await self._prepare(batch, collection, item, digest, cutter, model)
         return batch
 
     async def _prepare(
-        self, batch: Batch, collection: Collection, item: Item, digest: bytes, chunker: Chunker, model: EmbeddingModel
+        self, batch: Batch, collection: Collection, item: Item, digest: bytes, cutter: Cutter, model: EmbeddingModel
     ) -> None:
         parsed: Parsed | None = None
         try:
@@ -157,7 +153,7 @@ class Ingestion:
         except ParseFailed as failed:
             batch.fail(item, failed.reason, failed.message)
             return
-        writes = await asyncio.to_thread(cut, item, chunker, collection.language, parsed)
+        writes = await asyncio.to_thread(cutter.cut, item, parsed)
         if not writes:
             batch.fail(item, "DOCUMENT_EMPTY", "The text holds nothing but white space.")
             return
@@ -202,48 +198,6 @@ class Ingestion:
             if sums.upserted or sums.deleted:
                 await points.publish(session, collection, sums)
         return True
-
-
-def cut(item: Item, chunker: Chunker, language: str, parsed: Parsed | None = None) -> list[Write]:
-    """The points of a document, without vectors yet, with words of that language's stems.
-
-    `parsed`: the structure of the text, where a parser made it.
-    """
-    name = hashlib.blake2b(item.document_id.encode(), digest_size=16).hexdigest()
-    writes = []
-    for index, passage in enumerate(_passages(item, chunker, parsed)):
-        text = item.text[passage.start : passage.end]
-        chunk = Chunk(
-            document=item.document_id,
-            title=item.title,
-            text=text,
-            index=index,
-            heading_path=passage.heading_path,
-            start=passage.start,
-            end=passage.end,
-            page=passage.page,
-        )
-        whole = f"{passage.header}\n{text}"
-        point = Point(id=f"{name}-{index}", payload=item.metadata, chunk=chunk)
-        writes.append(Write(point=point, text=whole, words=words.of_passage(whole, language)))
-    return writes
-
-
-def _passages(item: Item, chunker: Chunker, parsed: Parsed | None) -> Sequence[Passage]:
-    return chunker.pack(item.text, [plain(item.text)] if parsed is None else sections(parsed), item.title)
-
-
-def _digest(item: Item, model: EmbeddingModel, chunking: Chunking) -> bytes:
-    """Over everything that decides what the chunks are."""
-    parts: tuple[object, ...] = (
-        _VERSION, model.fingerprint, chunking.tokens, chunking.overlap,
-        item.title, item.format, item.metadata, item.text,
-        item.file and (item.file.media_type, item.file.sha256),
-    )  # fmt: skip
-    if chunking.mode != "structure":
-        # Added when there were documents already, which need not be cut anew for it.
-        parts = (*parts, chunking.mode)
-    return hashlib.sha256(msgspec.json.encode(parts, order="deterministic")).digest()
 
 
 def _told(item: Item, parsed: Parsed) -> list[Note]:

@@ -2,17 +2,17 @@
 # ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 from services.runtime.errors import CollectionExists, CollectionNotFound
-from services.vector.model import Collection, Counts
+from services.vector.model import Collection, Counts, Neighbors
 from services.vector.stores import jobs
 from services.vector.stores.database.connections import Database, Record, Session
 from services.vector.stores.points import layout, merging
 
 _COLUMNS = (
     "id, tenant, name, incarnation, dimension, distance, storage, embedding_model, graph, language, k1, b, created,"
-    " chunk_mode, chunk_tokens, chunk_overlap"
+    " chunk_mode, chunk_tokens, chunk_overlap, neighbors"
 )
 
 
@@ -80,9 +80,9 @@ async def create(session: Session, app: str, tenant: str, values: dict[str, Any]
     row = await session.row(
         "INSERT INTO pergola.collections"
         " (tenant, name, incarnation, dimension, distance, storage, embedding_model, graph, language, k1, b,"
-        " chunk_mode, chunk_tokens, chunk_overlap)"
-        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT (tenant, name) DO NOTHING"
-        f" RETURNING {_COLUMNS}",
+        " chunk_mode, chunk_tokens, chunk_overlap, neighbors)"
+        " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)"
+        f" ON CONFLICT (tenant, name) DO NOTHING RETURNING {_COLUMNS}",
         tenant,
         values["name"],
         values["incarnation"],
@@ -97,6 +97,7 @@ async def create(session: Session, app: str, tenant: str, values: dict[str, Any]
         values["chunk_mode"],
         values["chunk_tokens"],
         values["chunk_overlap"],
+        values["neighbors"],
     )
     if row is None:
         raise CollectionExists(f"A collection {values['name']!r} exists already.")
@@ -105,14 +106,19 @@ async def create(session: Session, app: str, tenant: str, values: dict[str, Any]
     return collection
 
 
-async def set_weights(session: Session, name: str, k1: float | None, b: float | None) -> Collection:
-    """Changes how the collection's words are scored; None leaves it as it is. Raises CollectionNotFound."""
+async def change(
+    session: Session, name: str, *, k1: float | None, b: float | None, neighbors: Neighbors | Literal[""] | None
+) -> Collection:
+    """Changes how the collection's words are scored, and whose passages see their neighbours (empty: as the settings
+    say); None leaves it as it is. Raises CollectionNotFound."""
     row = await session.row(
-        "UPDATE pergola.collections SET k1 = coalesce($2, k1), b = coalesce($3, b), version = version + 1"
+        "UPDATE pergola.collections SET k1 = coalesce($2, k1), b = coalesce($3, b), version = version + 1,"
+        " neighbors = CASE WHEN $4::text IS NULL THEN neighbors ELSE nullif($4, '') END"
         f" WHERE name = $1 RETURNING {_COLUMNS}",
         name,
         k1,
         b,
+        neighbors,
     )
     if row is None:
         raise CollectionNotFound(f"There is no collection {name!r}.")

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 from typing import Final, NamedTuple
 
 from services.providers.embedding.model import Span, Tokenizer
@@ -26,6 +27,9 @@ class Passage:
     page: int = 0
     header: str = ""
     """What is embedded above it: title and headings. Together they are never longer than the window."""
+    before: str = ""
+    """What is embedded between the two where neighbours are seen: the end of what stands before it, as far as the
+    window has room."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +67,15 @@ class Chunker:
         self._tokens = chunking.tokens
         self._overlap = chunking.overlap
 
-    def pack(self, text: str, sections: Iterable[Section], title: str = "") -> list[Passage]:
-        """The passages of a text's sections, in order; none only when the text is nothing but white space."""
+    def pack(
+        self, text: str, sections: Iterable[Section], title: str = "", *, apart: bool = False, neighbors: bool = False
+    ) -> list[Passage]:
+        """The passages of a text's sections, in order; none only when the text is nothing but white space.
+
+        `apart`: whatever the mode, none reaches over two sections. `neighbors`: they see what stands before them.
+        """
         passages: list[Passage] = []
-        for together in self._together(sections):
+        for together in self._together(sections, apart=apart):
             # Where each section begins, to know under which headings a passage does.
             starts = [one.spans[0][0] for one in together]
             headers = self._headers(title, [one.path for one in together])
@@ -79,15 +88,28 @@ class Chunker:
                 place = bisect_right(starts, start) - 1
                 section = together[place]
                 passages.append(Passage(start, end, section.path, section.page, headers[place].text))
-        return passages
+        return self._seeing(text, passages) if neighbors else passages
 
-    def _together(self, sections: Iterable[Section]) -> Iterator[list[Section]]:
+    def _seeing(self, text: str, passages: Sequence[Passage]) -> list[Passage]:
+        """The passages, each with what stands before it."""
+        seeing = list(passages[:1])
+        for first in range(0, len(passages) - 1, _SPANS_AT_ONCE):
+            pairs = list(pairwise(passages[first : first + _SPANS_AT_ONCE + 1]))
+            # Where the one begins with the end of the other, that is not said twice.
+            befores = [text[before.start : min(before.end, one.start)].rstrip() for before, one in pairs]
+            own = self._tokenizer.spans([f"{one.header}\n{text[one.start : one.end]}" for _, one in pairs])
+            counted = self._tokenizer.spans(befores)
+            for (_, one), before, taken, spans in zip(pairs, befores, own, counted, strict=True):
+                seeing.append(replace(one, before=_end(before, spans, self._window - len(taken))))
+        return seeing
+
+    def _together(self, sections: Iterable[Section], *, apart: bool) -> Iterator[list[Section]]:
         """Sections that a passage may reach over."""
         held: list[Section] = []
         for one in sections:
             if not one.spans:
                 continue
-            if held and (self._mode == "structure" or held[-1].page != one.page):
+            if held and (apart or self._mode == "structure" or held[-1].page != one.page):
                 yield held
                 held = []
             held.append(one)
@@ -181,6 +203,16 @@ class Chunker:
                 break
             kept.insert(0, unit)
         return kept
+
+
+def _end(text: str, tokens: Sequence[Span], room: int) -> str:
+    """As much of a text's end as has room, from the beginning of a word."""
+    first = len(tokens) - room
+    if first <= 0:
+        return text
+    while first < len(tokens) and not text[tokens[first][0] - 1].isspace():
+        first += 1
+    return text[tokens[first][0] :] if first < len(tokens) else ""
 
 
 def _words(text: str, start: int, end: int, tokens: Sequence[Span], limit: int) -> Iterator[Unit]:

@@ -71,6 +71,14 @@ def of_passage(text: str, language: str = "") -> Words:
     return Words({**_bounded(stems), **_bounded(counts)}, length, tuple(order))
 
 
+def beside(own: Words, before: str, language: str = "") -> Words:
+    """The words of a passage that sees what stands before it: those of that, and its own twice. Phrases are its own."""
+    seen = of_passage(before, language)
+    counts = Counter({word: 2 * count for word, count in own.counts.items()})
+    counts.update(seen.counts)
+    return Words(_bounded(counts), 2 * own.length + seen.length, own.order)
+
+
 def of_query(text: str, language: str = "") -> list[str]:
     """The distinct words to look for, in order; at most 64."""
     found: dict[str, None] = {}

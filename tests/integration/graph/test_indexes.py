@@ -48,10 +48,14 @@ async def door(stores: Stores, vector: VectorDoor) -> AsyncIterator[GraphDoor]:
 
 
 def _documents(draw: random.Random, count: int) -> dict[str, str]:
+    """Titles to texts, some of which are conversations: the turns see each other."""
     return {
         f"{draw.choice(_PLACES)} {number}": (
             f"{draw.choice(_PEOPLE)} worked in {draw.choice(_PLACES)} with {draw.choice(_PEOPLE)}. "
             f"In {draw.choice(_PLACES)} stands a machine."
+            if draw.random() < 0.7
+            else f"Ada: Who was in {draw.choice(_PLACES)}?\nAlan: {draw.choice(_PEOPLE)} was.\n"
+            f"Ada: Where does the machine stand?\nAlan: In {draw.choice(_PLACES)}, I would say.\n"
         )
         for number in draw.sample(range(30), count)
     }

@@ -105,6 +105,34 @@ async def test_links_stay_in_the_graphs_they_are_given(pair: GraphDoor) -> None:
     assert {passage.collection for passage in one.passages} == {"docs"}
 
 
+CHAT: Final = (
+    "Ada: Did the rain damage the maps of the coast?\n"
+    "Grace: Only a little.\n"
+    "Ada: Which harbour should the expedition leave from?\n"
+    "Grace: Whitby, I would say.\n"
+    "Ada: Who takes care of the mules?\n"
+    "Grace: Nobody so far.\n"
+    "Ada: How many days will it take?\n"
+    "Grace: About twelve.\n"
+)
+HARBOUR: Final = "Which harbour should the expedition leave from?"
+
+
+async def test_an_answer_is_found_by_the_turn_before_it(vector: VectorDoor, pair: GraphDoor) -> None:
+    turns = {f"Chat {n}": line for n, line in enumerate(CHAT.splitlines())}
+    for name, neighbors, documents in (("seeing", "", {"Chat": CHAT}), ("blind", "off", turns)):
+        await vector.create(name, neighbors=neighbors)
+        await vector.ingest(name, documents)
+        await vector.caught_up(name)
+    seeing = await pair.retrieve(HARBOUR, ["seeing"], k=2, detail=True)
+    assert seeing.degraded == ""
+    assert [passage.text for passage in seeing.passages] == [f"Ada: {HARBOUR}", "Grace: Whitby, I would say."]
+    # By its words too, of which none is its own.
+    assert seeing.passages[1].scores["lexical"] > 0.1
+    blind = await pair.retrieve(HARBOUR, ["blind"], k=2)
+    assert "Grace: Whitby, I would say." not in [passage.text for passage in blind.passages]
+
+
 async def test_a_collection_without_a_graph_is_searched_all_the_same(pair: GraphDoor) -> None:
     answer = await pair.retrieve(QUESTION, ["plain"], k=7)
     assert answer.degraded == ""

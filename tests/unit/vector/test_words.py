@@ -123,3 +123,11 @@ def test_the_short_way_to_the_words_of_an_ascii_text_leads_to_the_same(text: str
     assert words.tokens(text) == long_way
     # What is not ASCII alone takes the long way.
     assert words.tokens(f"é {text}")[1:] == long_way
+
+
+def test_what_stands_before_is_found_too_and_ones_own_words_count_twice() -> None:
+    own = words.of_passage("the red lantern, the lamp")
+    both = words.beside(own, "a red boat")
+    assert both.counts == {"the": 4, "red": 3, "lantern": 2, "lamp": 2, "a": 1, "boat": 1}
+    assert both.length == 2 * 5 + 3
+    assert both.order == own.order

@@ -41,15 +41,14 @@ def choose(index: PassageIndex, base: Base, paths: Paths, walked: Walked, k: int
         return []
     anchors = _anchors(base)
     pairs = _pairs(base, paths, walked, anchors[0])
-    chosen, first, plain = _set(base, pairs, anchors)
+    chosen, first, mostly_plain = _set(base, pairs, anchors)
     # When both anchors are named in the question, they are what it asks about; else the best pair is.
     if first >= 0 and not all(base.naming[slot] for slot in anchors):
         pair = (int(pairs.anchor[first]), int(pairs.target[first]))
         chosen = {slot: chosen[slot] for slot in (*pair, *chosen)}
-    through = sum(placed.path >= 0 for placed in chosen.values())
     by_path = {int(slot): place for place, slot in reversed(list(enumerate(paths.target)))}
     answer = {slot: _led(base, paths, placed, by_path) for slot, placed in chosen.items()}
-    for slot, part in _tail(index, base, paths, walked, plain > through, k):
+    for slot, part in _tail(index, base, paths, walked, mostly_plain, k):
         if len(answer) >= k:
             break
         answer.setdefault(slot, Placed(slot, by_path.get(slot, -1), part))
@@ -98,13 +97,14 @@ def _pairs(base: Base, paths: Paths, walked: Walked, anchor: int) -> _Pairs:
     )
 
 
-def _set(base: Base, pairs: _Pairs, anchors: list[int]) -> tuple[dict[int, Placed], int, int]:
-    """The set in the order it was chosen in, the first pair of it, and how many came without a bridge."""
+def _set(base: Base, pairs: _Pairs, anchors: list[int]) -> tuple[dict[int, Placed], int, bool]:
+    """The set in the order it was chosen in, the first pair of it, and whether more of it came without a bridge than
+    over one, at either end."""
     chosen = {slot: Placed(slot, -1, "anchor") for slot in anchors}
     covered = base.cover[:, anchors].max(axis=1) if len(base.cover) else np.zeros(0, np.float32)
     open_ = np.ones(len(pairs.score), np.bool_)
     both = np.maximum(base.cover[:, pairs.anchor], base.cover[:, pairs.target])
-    first, plain = -1, 0
+    first, plain, bridged = -1, 0, 0
     while len(chosen) < constants.SET and open_.any():
         known = np.array(list(chosen), np.int64)
         new = np.maximum(both - covered[:, None], 0).sum(axis=0)
@@ -117,10 +117,11 @@ def _set(base: Base, pairs: _Pairs, anchors: list[int]) -> tuple[dict[int, Place
         chosen.setdefault(anchor, Placed(anchor, -1, "anchor"))
         chosen.setdefault(target, Placed(target, path, "path" if path >= 0 else "question"))
         plain += len(chosen) - before if path < 0 else 0
+        bridged += len(chosen) - before if path >= 0 else 0
         covered = np.maximum(covered, both[:, best])
         open_ &= ~((pairs.anchor == anchor) & (pairs.target == target))
         open_ &= ~(np.isin(pairs.anchor, [*chosen]) & np.isin(pairs.target, [*chosen]))
-    return chosen, first, plain
+    return chosen, first, plain > bridged
 
 
 def _newly(base: Base, covered: Floats, slots: Ints) -> Floats:

@@ -59,7 +59,9 @@ def create(collection: Collection, app: str) -> str:
             start_offset int,
             end_offset   int,
             page         int,
-            payload      jsonb NOT NULL
+            payload      jsonb NOT NULL,
+            -- What stands before it, where it was embedded and indexed with that.
+            before       text
         );
         CREATE INDEX ON {t["point"]} (document, position) WHERE document IS NOT NULL;
         CREATE INDEX ON {t["point"]} USING gin (payload jsonb_path_ops) WITH (gin_pending_list_limit = 1024);

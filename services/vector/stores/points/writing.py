@@ -19,14 +19,14 @@ from services.vector.text import words
 
 _POINT: Final = (
     *("n", "id", "document", "title", "passage", "position", "heading_path", "start_offset", "end_offset"),
-    *("page", "payload"),
+    *("page", "payload", "before"),
 )
 _LEXICAL: Final = ("n", "length", "once", "again", "times", "terms", "weights", "sequence")
 _PACKED: Final = 250
 """Points whose words are packed while those of as many others are written."""
 COLUMNS = (
     "p.n, p.id, p.document, p.title, p.passage, p.position, p.heading_path, p.start_offset, p.end_offset,"
-    " p.page, p.payload"
+    " p.page, p.payload, p.before"
 )
 
 
@@ -193,6 +193,7 @@ def point(row: Record, *, with_payload: bool = True) -> Point:
             start=row["start_offset"],
             end=row["end_offset"],
             page=row["page"] or 0,
+            before=row["before"] or "",
         )
     return Point(
         id=row["id"],
@@ -245,6 +246,6 @@ def _row(one: Point) -> tuple[object, ...]:
     chunk = one.chunk
     payload = msgspec.json.encode(one.payload).decode()
     if chunk is None:
-        return one.id, None, None, one.text or None, None, None, None, None, None, payload
+        return one.id, None, None, one.text or None, None, None, None, None, None, payload, None
     place = (chunk.index, list(chunk.heading_path), chunk.start, chunk.end, chunk.page or None)
-    return one.id, chunk.document, chunk.title, chunk.text, *place, payload
+    return one.id, chunk.document, chunk.title, chunk.text, *place, payload, chunk.before or None

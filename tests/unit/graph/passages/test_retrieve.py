@@ -5,7 +5,8 @@ import itertools
 import numpy as np
 
 from services.graph.passages.index.index import PassageIndex
-from services.graph.passages.passage import Passage
+from services.graph.passages.passage import Passage, read
+from services.graph.passages.query import base, choice
 from services.graph.passages.query.evidence import occurrences
 from services.graph.passages.query.retrieve import NO_TIME, retrieve
 from services.graph.passages.query.scope import Scope
@@ -131,3 +132,35 @@ def test_questions_of_any_kind_are_answered() -> None:
 
 def _leads(index: PassageIndex, phrase: int) -> bool:
     return bool(Scope(index).bridges(np.array([phrase]))[0])
+
+
+def test_a_short_passage_is_found_by_the_words_before_it() -> None:
+    def turn(id: str, text: str, before: str) -> Passage:
+        spans = [(0, len(text))]
+        return read(
+            id, "", text, vector=embed([text])[0], sentences=spans, sentence_vectors=embed([text]), before=before
+        )
+
+    asked, said = "Which harbour do we leave from?", "Whitby, I would say."
+    other = turn("other", "Nobody so far.", "Who takes care of the mules?")
+    index = index_of([turn("asked", asked, ""), turn("said", said, asked), other])
+    lexical = {hit.id: hit.scores["lexical"] for hit in ask(index, "From which harbour?").hits}
+    # Its own words count twice, those before it once.
+    assert lexical["asked"] > lexical["said"] > lexical["other"] == 0
+    counts = dict(turn("said", said, asked).terms)
+    assert (counts["whitby"], counts["harbour"]) == (2, 1)
+    assert [mention.key for mention in turn("said", said, "Ask Ada Lovelace.").mentions] == ["whitby"]
+
+
+def test_an_anchor_that_came_with_a_path_came_over_a_bridge() -> None:
+    nothing = np.zeros(6, np.float32)
+    plain = base.Base(
+        nothing, nothing, nothing, nothing, nothing, np.zeros((0, 6), np.float32), np.arange(6), np.zeros(6, np.bool_)
+    )
+    # One path brings two passages, each pair without a bridge one: as many came either way.
+    pairs = choice._Pairs(
+        np.array([2, 0, 0]), np.array([3, 4, 5]), np.array([3, 2, 1], np.float32), np.array([0, -1, -1])
+    )
+    chosen, first, mostly_plain = choice._set(plain, pairs, [0, 1])
+    assert list(chosen) == [0, 1, 2, 3, 4, 5]
+    assert (first, mostly_plain) == (0, False)
