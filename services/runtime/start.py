@@ -219,8 +219,7 @@ async def _run(service: str, settings: S, assemble: Assemble[S], reflect_all: bo
 def _settle() -> None:
     """What has been made by now lives as long as the process: no collection of garbage looks at it again.
 
-    Collections come less often, too. A call's objects die by their counts when it ends; only cycles need a collector,
-    and the usual 700 objects are those of three calls.
+    Collections come less often, too: a call's objects die by their counts when it ends, only cycles need a collector.
     """
     gc.collect()
     gc.freeze()

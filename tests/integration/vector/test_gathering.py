@@ -113,12 +113,12 @@ async def test_each_gets_what_it_asked_for_with_payload_or_without(house: House)
     assert [one.point.payload["number"] for one in expected.points] == list(range(10))
     bare = [(f"p{n}", one.score) for n, one in enumerate(expected.points)]
     alone = await house.ask(with_payload=False)
-    await house.lock()
+    await house.held.lock()
     first = house.ask()
-    await house.until_waiting(1, 0)
+    await house.held.until_waiting(1, 0)
     others = [house.ask(with_payload=number % 2 == 0) for number in range(6)]
     await _arrived(house, others)
-    await house.unlock()
+    await house.held.unlock()
     assert await first == expected
     answers = await asyncio.gather(*others)
     assert answers[0::2] == [expected] * 3
