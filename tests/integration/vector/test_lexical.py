@@ -118,25 +118,28 @@ async def test_the_best_are_those_of_scoring_every_candidate(
     one = Told(name, texts, "", lexical.get("k1", 1.2), lexical.get("b", 0.75))
     for number in range(12):
         question = dice.sample(vocabulary, 1 + number % 12)
-        expected = sorted(one.bm25(question).values(), reverse=True)
+        every = one.bm25(question)
+        expected = sorted(every.values(), reverse=True)
         for k in (1, 10, 40, 200):
             found = await vector.query(name, text=" ".join(question), mode="lexical", k=k)
             assert [each.score for each in found] == pytest.approx(expected[:k])
-            assert scores(found) == pytest.approx({id: one.bm25(question)[id] for id in scores(found)})
+            assert scores(found) == pytest.approx({id: every[id] for id in scores(found)})
 
 
 async def test_a_point_of_more_words_than_an_outline_takes_is_found(vector: Vector) -> None:
-    texts = {"long": " ".join(f"w{n}" for n in range(20_000)), "short": "w7 w8", "other": "w9"}
+    dice = random.Random(5)
+    # Each pair of them is a word, and each one.
+    long = "".join(chr(0x4E00 + dice.randrange(20_000)) for _ in range(12_000))
+    texts = {"long": long, "short": f"{long[50:52]} {long[700:702]}", "other": "harbour"}
     name = await vector.create(dimension=2)
     await upsert(vector, name, texts)
     one = Told(name, texts, "", 1.2, 0.75)
-    for question in ("w7", "w19999", "w8 w9 w15000"):
-        found = await vector.query(name, text=question, mode="lexical", k=2)
-        assert scores(found) == pytest.approx(
-            dict(sorted(one.bm25(question.split()).items(), key=lambda one: -one[1])[:2])
-        )
+    for question in (long[3:5], long[50:52], f"{long[700:702]} harbour {long[-2:]}"):
+        every = one.bm25(words.of_query(question))
+        best = dict(sorted(every.items(), key=lambda pair: -pair[1])[:2])
+        assert scores(await vector.query(name, text=question, mode="lexical", k=2)) == pytest.approx(best)
     await vector.points.DeletePoints(selection_pb2.DeletePointsRequest(collection=name, ids=["long"]))
-    assert list(scores(await vector.query(name, text="w7 w19999", mode="lexical"))) == ["short"]
+    assert list(scores(await vector.query(name, text=f"{long[3:5]} {long[50:52]}", mode="lexical"))) == ["short"]
 
 
 async def test_stems_find_the_other_forms_and_follow_changes(vector: Vector) -> None:
