@@ -42,8 +42,9 @@ LOCAL = [("grpc.enable_http_proxy", 0)]
 
 
 def bare(environ: Mapping[str, str]) -> dict[str, str]:
-    """An environment without listeners and peers: services of a test find free ports and are told of each other."""
-    return {name: value for name, value in environ.items() if not name.endswith(("LISTEN", "_ADDRESS"))}
+    """An environment without listeners, peers and kept indexes: services of a test find free ports, are told of each
+    other, and read what there is."""
+    return {name: value for name, value in environ.items() if not name.endswith(("LISTEN", "_ADDRESS", "_INDEX_DIR"))}
 
 
 def graph_environ(stores: Stores, vector: str, **more: object) -> dict[str, str]:

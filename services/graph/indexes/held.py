@@ -85,7 +85,9 @@ class HeldIndex:
 
     async def wanted(self, most: int) -> list[str]:
         """Phrases that need a vector."""
-        return await self.ask(lambda index: index.wanted(most))
+        async with self._changing:
+            # On the way, what was noted about phrases is brought up to date.
+            return await self.ask(lambda index: index.wanted(most))
 
     async def learn(self, phrases: Sequence[str], vectors: Vectors) -> None:
         await self._change(len(phrases), lambda index: index.learn(phrases, vectors))

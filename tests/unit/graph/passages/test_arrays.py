@@ -1,6 +1,9 @@
 """The arrays that the index is made of."""
 
+from unittest.mock import patch
+
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -104,3 +107,18 @@ def test_a_title_that_several_have_is_kept_once() -> None:
     assert len(rows) == 1
     rows.share(7, "third", one)
     assert rows.vectors(np.array([7]))[0][0].tolist() == [1, 0, 0, 0]
+
+
+@pytest.mark.parametrize("count", [0, 1, 1024, 16 * 1024 - 1, 16 * 1024, 40_000])
+def test_products_do_not_depend_on_who_computes_them(count: int) -> None:
+    random = np.random.default_rng(count)
+    rows = halves.to_halves(random.standard_normal((count, 8), np.float32) + 0.1)
+    vectors = random.standard_normal((3, 8), np.float32)
+    exact = rows.astype(np.float64) @ vectors.T.astype(np.float64)
+    assert np.allclose(halves.products(rows, vectors), exact, atol=1e-5)
+    assert np.allclose(halves.products(rows, vectors[0]), exact[:, 0], atol=1e-5)
+    chosen = random.permutation(count)
+    assert np.allclose(halves.products(rows, vectors, chosen), exact[chosen], atol=1e-5)
+    with patch.object(halves, "_SHARED", count + 1):
+        alone = halves.products(rows, vectors)
+    assert np.array_equal(alone, halves.products(rows, vectors))
