@@ -1,8 +1,7 @@
 """Questions by vector, gathered: while several are under way, those that come go together in the next statement.
 
-More statements at once than PostgreSQL has processors only stand in each other's way there, and one that answers
-several questions costs a fifth less than as many alone, on both sides. A question that comes when little is under way
-is asked at once. Collections don't wait for each other.
+However many ask, a collection has a few statements under way, and connections stay free for all else. A question that
+comes while there are fewer is asked at once. Collections don't wait for each other.
 """
 
 import asyncio

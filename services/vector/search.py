@@ -2,15 +2,12 @@
 
 import asyncio
 import functools
-import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-import numpy as np
-
-from services.runtime.errors import DimensionMismatch, InvalidVector, Violation
+from services.runtime.errors import DimensionMismatch, Violation
 from services.vector.collections import Catalogue
 from services.vector.embedding import Embedder
 from services.vector.filters.tree import Filter, HasPhrase, HasPrefix
@@ -23,12 +20,12 @@ from services.vector.stores.points import selecting
 from services.vector.stores.points import writing as point_store
 from services.vector.stores.points.fusing import RRF_K, USUAL, Fusion
 from services.vector.text import words
+from services.vector.vectors import checked
 
 _AT_ONCE: Final = 4
 """Statements of a batch: no batch takes all of the connections."""
-_FEWEST: Final = 4
-"""Questions of a batch that are worth a statement beside the others."""
-_LARGEST_HALF: Final = 65_504.0
+_TOGETHER: Final = 4
+"""Questions of a batch that share a statement: the answers of some are made while others are looked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,25 +102,28 @@ class Search:
 
         return await self._catalogue.on(tenant, question.collection, ask)
 
-    async def query_all(self, tenant: str, questions: Sequence[Question]) -> list[list[ScoredPoint]]:
-        """The answers to several questions, a few statements at a time; those by vector alone share statements.
+    async def query_all(
+        self, tenant: str, questions: Sequence[Question], answered: Callable[[int, list[ScoredPoint]], None]
+    ) -> None:
+        """Asks several questions, a few statements at a time; those by vector alone share statements.
 
-        Raises what `query` raises, of the first question that failed; the others are ended then.
+        `answered` is told the place of a question and the points that answer it, in any order, while others are under
+        way. Raises what `query` raises, of the first question that failed; the others are ended then.
         """
         turns = asyncio.Semaphore(_AT_ONCE)
-        answers: list[list[ScoredPoint]] = [[] for _ in questions]
 
         async def ask(places: Sequence[int]) -> None:
+            alike = [questions[place] for place in places]
             async with turns:
-                if len(places) == 1:
-                    answers[places[0]] = await self.query(tenant, questions[places[0]])
-                    return
-                alike = [questions[place] for place in places]
-                found = await self._catalogue.on(
-                    tenant, alike[0].collection, lambda collection: self._ask_alike(collection, alike)
+                found = (
+                    [await self.query(tenant, alike[0])]
+                    if len(alike) == 1
+                    else await self._catalogue.on(
+                        tenant, alike[0].collection, lambda collection: self._ask_alike(collection, alike)
+                    )
                 )
-                for place, answer in zip(places, found, strict=True):
-                    answers[place] = answer
+            for place, answer in zip(places, found, strict=True):
+                answered(place, answer)
 
         try:
             async with asyncio.TaskGroup() as group:
@@ -132,7 +132,6 @@ class Search:
         except BaseExceptionGroup as errors:
             # The first says what is wrong; the others are no news to the caller.
             raise errors.exceptions[0] from None
-        return answers
 
     async def _ask_alike(self, collection: Collection, questions: Sequence[Question]) -> list[list[ScoredPoint]]:
         vectors = [await self._vector(collection, question) for question in questions]
@@ -251,32 +250,5 @@ def _shares(questions: Sequence[Question]) -> list[list[int]]:
         else:
             shares.append([place])
     for places in alike.values():
-        parts = min(_AT_ONCE, -(-len(places) // _FEWEST))
-        shares.extend(places[part::parts] for part in range(parts))
+        shares.extend(places[first : first + _TOGETHER] for first in range(0, len(places), _TOGETHER))
     return shares
-
-
-def checked(collection: Collection, vector: Vector, field: str = "vector") -> Vector:
-    """A vector from outside, fit for the collection; `field` is its place in the request.
-
-    Raises DimensionMismatch, InvalidVector.
-    """
-    if vector.shape[0] != collection.dimension:
-        text = f"has {vector.shape[0]} numbers, the collection {collection.dimension}"
-        raise DimensionMismatch(f"{field} {text}.", violations=[Violation(field, text)])
-    wide = vector.astype(np.float64)
-    # Finite just when each of the numbers is: their squares can't pass the largest of 64 bits.
-    squares = float(wide.dot(wide))
-    if not math.isfinite(squares):
-        text = "must hold finite numbers alone"
-        raise InvalidVector(f"{field} {text}.", violations=[Violation(field, text)])
-    if collection.distance != "cosine":
-        if collection.storage == "halfvec" and np.abs(vector).max() > _LARGEST_HALF:
-            text = f"holds a number beyond ±{_LARGEST_HALF:.0f}, the limit of the collection's storage"
-            raise InvalidVector(f"{field} {text}.", violations=[Violation(field, text)])
-        return vector
-    if squares == 0.0:
-        text = "must not be all zeros: it has no direction"
-        raise InvalidVector(f"{field} {text}.", violations=[Violation(field, text)])
-    # Only the direction counts, so the length can be one that 16 bits hold well.
-    return (wide / math.sqrt(squares)).astype(np.float32)

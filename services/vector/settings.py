@@ -44,7 +44,7 @@ class VectorSettings(ServiceSettings, frozen=True, kw_only=True):
             description="Statements for nearest points of a collection that this process has under way at most; "
             "questions that come meanwhile go together in the next one.",
         ),
-    ] = 4
+    ] = 8
     statement_seconds: Annotated[
         float, Meta(gt=0, description="Longest statement of background work, in seconds; a call's have its deadline.")
     ] = 60.0

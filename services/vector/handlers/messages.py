@@ -21,6 +21,7 @@ Context: TypeAlias = "grpc.aio.ServicerContext[Any, Any]"
 
 _INT32_MAX = 2**31 - 1
 _EXACT = 2**53
+_FLOATS = np.dtype("<f4")
 
 
 def request_of(message: Any) -> Request:
@@ -175,12 +176,14 @@ def vector(message: point_pb2.Vector, field: str) -> Vector:
 
     Raises InvalidVector when packed bytes are no whole float32 numbers.
     """
-    if not message.packed:
+    # Each look at the field makes a copy of it.
+    packed = message.packed
+    if not packed:
         return np.array(message.values, np.float32)
-    if len(message.packed) % 4:
+    if len(packed) % 4:
         text = "must be float32 numbers of four bytes each"
         raise InvalidVector(f"{field}.packed {text}.", violations=[Violation(f"{field}.packed", text)])
-    return np.frombuffer(message.packed, "<f4").astype(np.float32, copy=False)
+    return np.frombuffer(packed, _FLOATS).astype(np.float32, copy=False)
 
 
 def fields(struct: Struct, path: str) -> dict[str, Any]:

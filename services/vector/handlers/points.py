@@ -13,6 +13,7 @@ from services.runtime.policy import Policy
 from services.runtime.server import validation
 from services.vector.handlers import explanations, filters, importing, incoming, messages, questions
 from services.vector.handlers.messages import Context
+from services.vector.model import ScoredPoint
 from services.vector.points.edits import Edits
 from services.vector.points.explaining import Explaining
 from services.vector.points.importing import Imports
@@ -112,17 +113,23 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
             )
 
     async def QueryPoints(self, request: pb.QueryPointsRequest, _context: Context) -> pb.QueryPointsResponse:
-        return questions.answer(request, await self._search.query(current().tenant, questions.read(request)))
+        found = await self._search.query(current().tenant, questions.read(request))
+        response = pb.QueryPointsResponse()
+        questions.answer(request, found, response)
+        return response
 
     async def QueryBatch(self, request: pb.QueryBatchRequest, _context: Context) -> pb.QueryBatchResponse:
         for number, query in enumerate(request.queries):
             questions.place(query, request.collection, f"queries[{number}].")
         validation.check(request)
         asked = [questions.read(query, f"queries[{number}].") for number, query in enumerate(request.queries)]
-        answers = await self._search.query_all(current().tenant, asked)
-        return pb.QueryBatchResponse(
-            answers=[questions.answer(query, found) for query, found in zip(request.queries, answers, strict=True)]
-        )
+        response = pb.QueryBatchResponse(answers=[pb.QueryPointsResponse()] * len(asked))
+
+        def answered(place: int, found: list[ScoredPoint]) -> None:
+            questions.answer(request.queries[place], found, response.answers[place])
+
+        await self._search.query_all(current().tenant, asked, answered)
+        return response
 
     async def ExplainQuery(self, request: pb.ExplainQueryRequest, _context: Context) -> pb.ExplainQueryResponse:
         if request.HasField("query"):

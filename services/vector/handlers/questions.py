@@ -57,15 +57,13 @@ def scored(one: ScoredPoint, request: pb.QueryPointsRequest) -> pb.ScoredPoint:
     return pb.ScoredPoint(point=shown, score=one.score, dense_score=one.dense_score, lexical_score=one.lexical_score)
 
 
-def answer(request: pb.QueryPointsRequest, found: Sequence[ScoredPoint]) -> pb.QueryPointsResponse:
-    """The points that were found, as they were asked for; written in place, for every hit of every answer pays."""
+def answer(request: pb.QueryPointsRequest, found: Sequence[ScoredPoint], message: pb.QueryPointsResponse) -> None:
+    """Writes the points that were found as they were asked for; in place, for every hit of every answer pays."""
     whole, only = with_payload(request), request.payload_fields
-    message = pb.QueryPointsResponse()
     for one in found:
         # A score that is None stays absent.
         hit = message.points.add(score=one.score, dense_score=one.dense_score, lexical_score=one.lexical_score)
         messages.fill(hit.point, one.point, with_payload=whole, only=only)
-    return message
 
 
 def _required(options: querying_pb2.LexicalOptions, field: str) -> list[HasPhrase | HasPrefix]:

@@ -15,11 +15,11 @@ from services.vector.filters.tree import Filter
 from services.vector.model import Collection, Point
 from services.vector.points import steps
 from services.vector.points.model import Failure, NewPoint, PayloadEdit
-from services.vector.search import checked
 from services.vector.stores.database.connections import Database, Session
 from services.vector.stores.database.listener import Hints
 from services.vector.stores.points import selecting, writing
 from services.vector.stores.points.writing import Sums, Write
+from services.vector.vectors import all_checked, checked
 
 _ATTEMPTS: Final = 10
 _PAUSE: Final = 0.05
@@ -174,8 +174,8 @@ class Edits:
         raise AssertionError("the last attempt returns or raises")
 
     async def _prepared(self, collection: Collection, points: Sequence[NewPoint]) -> list[Write]:
-        vectors = {place: checked(collection, one.vector, f"points[{place}].vector")
-                   for place, one in enumerate(points) if one.vector is not None}  # fmt: skip
+        given = {place: one.vector for place, one in enumerate(points) if one.vector is not None}
+        vectors = all_checked(collection, given)
         texts = [place for place in range(len(points)) if place not in vectors]
         if texts:
             model = self._embedder.model(collection.embedding_model)

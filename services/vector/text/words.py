@@ -39,10 +39,13 @@ _MOST_COUNTED: Final = 32_767
 MAX_QUERY_WORDS: Final = 64
 STEM: Final = "~"
 """The mark of a stem; no word begins with it."""
+_NONE: Final = Words({}, 0)
 
 
 def of_passage(text: str, language: str = "") -> Words:
     """The words a passage is stored with. Its length counts a run of paired characters once, by its pairs."""
+    if not text:
+        return _NONE
     stem = stemmer(language).stem if language else None
     stems: Counter[str] = Counter()
     counts: Counter[str] = Counter()

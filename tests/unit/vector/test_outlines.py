@@ -5,8 +5,9 @@ import struct
 import numpy as np
 import pytest
 
+from services.vector.model import Words
 from services.vector.stores.points import lexicon
-from services.vector.stores.points.terms import outlines
+from services.vector.stores.points.terms import outlines, packing
 
 
 def _read(vector: bytes | None) -> dict[int, float]:
@@ -21,13 +22,17 @@ def _read(vector: bytes | None) -> dict[int, float]:
     return {place + 1: value for place, value in zip(places, values, strict=True)}
 
 
+def _packed(counts: dict[str, int]) -> bytes:
+    return packing.pack([Words(counts, 0)]).weights[0]
+
+
 def _place(word: str) -> int:
     return (lexicon.number(lexicon.key(word)) & (2**31 - 1)) % outlines.PLACES + 1
 
 
 def test_each_passage_has_its_own() -> None:
     counts = [{"one": 1, "two": 2, "many": 300}, {}, {"two": 1}, {f"w{n}": 1 + n % 3 for n in range(200)}, {"two": 9}]
-    made = outlines.outlines([lexicon.pack(one) for one in counts])
+    made = outlines.outlines([_packed(one) for one in counts])
     for words, outline in zip(counts, made, strict=True):
         assert outline.terms == [lexicon.number(lexicon.key(word)) for word in words]
         assert all(-(2**31) <= term < 2**31 for term in outline.terms)
@@ -38,7 +43,7 @@ def test_each_passage_has_its_own() -> None:
 
 def test_words_that_share_a_place_stand_there_together(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(lexicon, "key", lambda word: b"same" + word.encode()[:2])
-    (outline,) = outlines.outlines([lexicon.pack({"aa": 1, "bb": 1, "cc": 3})])
+    (outline,) = outlines.outlines([_packed({"aa": 1, "bb": 1, "cc": 3})])
     place = int.from_bytes(b"same", "big") % outlines.PLACES + 1
     assert len(outline.terms) == 3
     assert (_read(outline.once), _read(outline.again), _read(outline.times)) == ({}, {place: 1}, {place: 5})
@@ -52,7 +57,7 @@ def test_nothing_has_no_outlines() -> None:
 
 def test_a_passage_of_more_words_than_a_vector_takes_has_no_bound() -> None:
     words = [f"w{n}" for n in range(16_001)]
-    most, more = outlines.outlines([lexicon.pack(dict.fromkeys(words[:size], 1)) for size in (16_000, 16_001)])
+    most, more = outlines.outlines([_packed(dict.fromkeys(words[:size], 1)) for size in (16_000, 16_001)])
     # By chance a few share a place.
     assert _read(most.once).keys() | _read(most.again).keys() == {_place(word) for word in words[:16_000]}
     assert (len(more.terms), more.once, _read(more.again), more.times) == (16_001, None, {}, None)

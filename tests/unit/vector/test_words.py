@@ -47,13 +47,6 @@ def test_a_question_is_bounded() -> None:
     assert long in words.of_passage("x" * 1000).counts
 
 
-def test_packed_words_come_back() -> None:
-    weights = lexicon.pack({"one": 1, "two": 300})
-    assert lexicon.keys(weights) == [lexicon.key("one"), lexicon.key("two")]
-    assert weights[lexicon.HASH_BYTES] == 1
-    assert weights[-1] == 255
-
-
 def test_a_stem_is_no_other_word() -> None:
     made = words.of_passage("Lanterns, a lantern; 고양이가 2026", "english")
     assert made.counts["~lantern"] == 2
@@ -102,11 +95,6 @@ def test_a_phrase_stands_in_a_sequence() -> None:
         assert lexicon.sequence(words.in_order(phrase)) in whole
     for other in ("lantern red", "red hangs", "고양가", "red lanterns"):
         assert lexicon.sequence(words.in_order(other)) not in whole
-
-
-def test_counts_are_read_back_by_word() -> None:
-    weights = lexicon.pack({"one": 1, "two": 300, "three": 7})
-    assert [lexicon.count(weights, word) for word in ("one", "two", "three", "four")] == [1, 255, 7, 0]
 
 
 def test_scripts_prevail_by_frequency() -> None:

@@ -11,19 +11,14 @@ For phrases: `sequence`, the 48 bits of each term in the order of the text, wher
 
 import functools
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Final
 
 HASH_BYTES: Final = 6
 ENTRY_BYTES: Final = HASH_BYTES + 1
 NUMBER_BYTES: Final = 4
-_MOST: Final = 255
-_BYTES: Final = [bytes([count]) for count in range(_MOST + 1)]
-
-
-def pack(counts: Mapping[str, int]) -> bytes:
-    """`weights` of a passage with these words. A count beyond 255 says no more than 255."""
-    return b"".join([key(word) + (_BYTES[count] if count < _MOST else _BYTES[_MOST]) for word, count in counts.items()])
+MOST: Final = 255
+"""The largest count that a byte says."""
 
 
 def keys(weights: bytes) -> list[bytes]:

@@ -2,7 +2,6 @@
 # ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
 
 import asyncio
-import itertools
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from services.vector.model import Chunk, Collection, Point, Vector, Words
 from services.vector.stores.database.connections import Record, Session
 from services.vector.stores.points import lexicon
 from services.vector.stores.points.layout import SCHEMA, Layout
-from services.vector.stores.points.terms import outlines
+from services.vector.stores.points.terms import outlines, packing
 from services.vector.text import words
 
 _POINT: Final = (
@@ -229,17 +228,16 @@ def _packed(
     every = [
         words.of_passage(write.text, collection.language) if write.words is None else write.words for write in writes
     ]
-    weights = [lexicon.pack(one.counts) for one in every]
-    rows: list[tuple[object, ...]] = []
-    for n, one, packed, outline in zip(numbers, every, weights, outlines.outlines(weights), strict=True):
-        vectors = (outline.once, outline.again, outline.times)
-        rows.append((n, one.length, *vectors, outline.terms, packed, lexicon.sequence(one.order)))
-        sums.words += one.length
-    for word, count in Counter(itertools.chain.from_iterable(one.counts for one in every)).items():
-        key = lexicon.key(word)
-        sums.names[key] = word
-        sums.terms[key] += count
-    return rows
+    packed = packing.pack(every)
+    sums.words += sum(one.length for one in every)
+    sums.names.update(zip(packed.keys, packed.words, strict=True))
+    sums.terms.update(dict(zip(packed.keys, packed.passages, strict=True)))
+    return [
+        (n, one.length, outline.once, outline.again, outline.times, outline.terms, weights, sequence)
+        for n, one, outline, weights, sequence in zip(
+            numbers, every, outlines.outlines(packed.weights), packed.weights, packed.sequences, strict=True
+        )
+    ]
 
 
 def _row(one: Point) -> tuple[object, ...]:
