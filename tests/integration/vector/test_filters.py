@@ -12,9 +12,11 @@ from google.protobuf.json_format import ParseDict
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from pergola.vector.v1 import point_pb2, selection_pb2
+from pergola.vector.v1 import filter_pb2, point_pb2, selection_pb2
+from services.vector.handlers.filters import read
 from services.vector.stores import collections as collection_store
-from services.vector.stores.points import merging, search
+from services.vector.stores.points import merging, search, selecting
+from services.vector.stores.points.terms.vocabulary import Vocabulary
 from tests.stacks import Stores
 from tests.support import filters
 from tests.support.unrest import planning, unrest
@@ -178,6 +180,21 @@ async def test_never_fewer_than_fit_by_the_index_either(stores: Stores, monkeypa
                 right = {id for _, id in expected[:k]}
                 assert len(right & {one.point.id for one in found}) >= 0.95 * len(found)
                 assert all(twin.points[one.point.id]["payload"]["share"] >= least for one in found)
+
+
+async def test_far_more_than_few_are_not_counted(stores: Stores) -> None:
+    environ = await stores.own_database()
+    async with vector_service(environ) as address, caller(address) as vector, database_of(environ) as database:
+        twin = Twin(vector, await vector.create(dimension=_DIMENSION))
+        # So few are all glanced at, which makes it sure.
+        await twin.upsert(*(made(n, {"n": n} if n < 150 else {}, "") for n in range(160)))
+        async with database.transaction("default") as session:
+            collection = await collection_store.find(session, twin.name)
+        assert collection is not None
+        async with database.session() as session:
+            for least, expected in ((0, None), (120, None), (121, 11), (139, 11), (140, 10), (145, 5), (150, 0)):
+                filter = read(ParseDict({"must": [{"key": "n", "range": {"gte": least}}]}, filter_pb2.Filter()))
+                assert await selecting.count_few(session, collection, filter, 10, Vocabulary("")) == expected
 
 
 _DEEP: dict[str, Any] = {"must": [{"has_id": ["a"]}]}

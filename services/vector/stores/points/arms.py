@@ -18,6 +18,9 @@ _EF: Final = 100
 _EF_FILTERED: Final = 400
 """With a filter that follows the vectors, the nearest that fit lie behind many that don't: where half of 100,000 points
 fit, 250 lost 0.4%."""
+_DEEP_FILTERED: Final = 200
+"""And the index has to bring so many that fit, of which the nearest are taken: where few fit, the first ten that it
+comes by are not the nearest ten."""
 _SCANNED: Final = 200_000
 """Points an index scan may pass by before it gives up."""
 
@@ -71,6 +74,7 @@ def near(collection: Collection, vector: str, k: int, route: Route, ef: int | No
     # taking what the scan brings for sorted. k is part of the text, because a plan made for an unknown k would expect
     # a tenth of the table.
     order = "relaxed_order" if narrowed.condition else "strict_order"
+    deep = max(k, _DEEP_FILTERED) if narrowed.condition else k
     return f"""
         cfg AS MATERIALIZED (
             SELECT set_config('hnsw.ef_search', '{width(k, ef, filtered=bool(narrowed.condition))}', true) IS NOT NULL
@@ -79,7 +83,7 @@ def near(collection: Collection, vector: str, k: int, route: Route, ef: int | No
         near AS (
             SELECT n, distance FROM (
                 (SELECT n, ({distance}) + 0 AS distance FROM {t["vector"]} v WHERE (SELECT ok FROM cfg)
-                 AND {narrowed.holds("v")} ORDER BY {distance} LIMIT {k})
+                 AND {narrowed.holds("v")} ORDER BY {distance} LIMIT {deep})
                 UNION ALL
                 (SELECT n, {distance} AS distance FROM {t["delta"]} v WHERE {narrowed.holds("v")} ORDER BY 2 LIMIT {k})
             ) both_parts ORDER BY distance, n LIMIT {k})"""

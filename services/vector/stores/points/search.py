@@ -60,7 +60,7 @@ class Plan:
 
     route: Route
     fitting: int | None = None
-    """How many points fit the filter, counted to FEW + 1; None: no filter."""
+    """How many points fit the filter, counted to FEW + 1; None: no filter, or nobody had to know."""
     repeated: bool = False
     """Whether the index brought too few, so that every vector was compared."""
     stages: Sequence[tuple[str, float]] = ()
@@ -97,10 +97,13 @@ def scored_terms(want: Want, known: Vocabulary) -> list[str]:
 
 
 async def _route(session: Session, collection: Collection, want: Want, known: Vocabulary) -> tuple[Route, int | None]:
-    if want.filter is None:
+    if want.filter is None or (want.exact and not want.explain):
         return ("exact" if want.exact else "index"), None
-    fitting = await selecting.count(session, collection, want.filter, FEW + 1, known)
-    return ("exact" if want.exact or fitting <= FEW else "index"), fitting
+    if want.explain:
+        fitting = await selecting.count(session, collection, want.filter, FEW + 1, known)
+        return ("exact" if want.exact or fitting <= FEW else "index"), fitting
+    few = await selecting.count_few(session, collection, want.filter, FEW, known)
+    return ("exact" if few is not None and few <= FEW else "index"), few
 
 
 async def _rows(
