@@ -192,7 +192,7 @@ async def test_far_more_than_few_are_not_counted(stores: Stores) -> None:
             collection = await collection_store.find(session, twin.name)
         assert collection is not None
         async with database.session() as session:
-            for least, expected in ((0, None), (120, None), (121, 11), (139, 11), (140, 10), (145, 5), (150, 0)):
+            for least, expected in ((0, None), (130, None), (131, 11), (139, 11), (140, 10), (145, 5), (150, 0)):
                 filter = read(ParseDict({"must": [{"key": "n", "range": {"gte": least}}]}, filter_pb2.Filter()))
                 assert await selecting.count_few(session, collection, filter, 10, Vocabulary("")) == expected
 
