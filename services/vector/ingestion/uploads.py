@@ -61,19 +61,20 @@ class Uploads:
         bytes.
         """
         upload_id = str(uuid4())
-        async with self._database.transaction(tenant) as session:
-            # Before anything is sent in vain; it is looked at again when all has come.
-            found = await collection_store.find(session, file.collection)
-            if found is None:
-                raise _no_collection(file.collection)
-            require_followed(found, file.wait_for)
-            await uploads.begin(session, tenant, upload_id)
         accepted = False
         try:
+            async with self._database.transaction(tenant) as session:
+                # Before anything is sent in vain; it is looked at again when all has come.
+                found = await collection_store.find(session, file.collection)
+                if found is None:
+                    raise _no_collection(file.collection)
+                require_followed(found, file.wait_for)
+                await uploads.begin(session, tenant, upload_id)
             received = await self._receive(tenant, upload_id, data)
             job, accepted = await self._accept(tenant, upload_id, file, received, request(received.sha256))
         finally:
             if not accepted:
+                # A caller that goes away while the first transaction commits has begun an upload as well.
                 await self._discard(tenant, upload_id)
         self._hints.send("queue", "")
         return job
