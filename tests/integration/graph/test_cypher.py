@@ -21,7 +21,7 @@ ENDLESS = "UNWIND range(1, 3000000) AS a UNWIND range(1, 3000000) AS b WITH a, b
 """Works for hours without a row."""
 STATEMENTS = {
     "without rows": ENDLESS,
-    "sorting": "UNWIND range(1, 3000) AS a UNWIND range(1, 3000) AS b RETURN a, b ORDER BY a * b % 1000, a",
+    "grouping": "UNWIND range(1, 100000) AS a UNWIND range(1, 100000) AS b RETURN a % 17 AS g, count(*) ORDER BY g",
     "in a sub-query": "UNWIND range(1, 100000) AS i CALL { WITH i UNWIND range(1, 100000) AS j WITH i, j "
     "WHERE (i * j) % 7 = 9 RETURN count(*) AS n } RETURN sum(n)",
 }
