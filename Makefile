@@ -77,10 +77,10 @@ chaos-vector: ## Kill parts of the vector service under write load: make chaos-v
 	$(call INSTALL,dev)
 	@exec $(RUN) -m tests.fault.vector $(if $(N),--rounds $(N)) $(if $(SEED),--seed $(SEED))
 
-chaos-graph: ## Kill followers and the graph store while documents change: make chaos-graph N=100 SEED=7 STORE=neo4j.
+chaos-graph: ## Kill the graph service and its store while documents change and callers write: N=100 SEED=7 STORE=neo4j.
 	$(call INSTALL,dev)
-	@exec $(RUN) -m pytest tests/integration/graph/test_following.py -q -k "exactly_once $(if $(STORE),and $(STORE))" \
-	  --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
+	@exec $(RUN) -m pytest tests/integration/graph/test_following.py tests/integration/graph/test_killed.py -q \
+	  -k "(exactly_once or wholly) $(if $(STORE),and $(STORE))" --rounds $(or $(N),20) $(if $(SEED),--seed $(SEED))
 
 histories: ## Compare graphs after random histories with ones built anew: make histories N=100 SEED=7 STORE=arcadedb.
 	$(call INSTALL,dev)

@@ -27,9 +27,12 @@ _STATEMENTS: Final = (
 )
 
 
-async def dump(store: GraphStore, tenant: str) -> list[object]:
+async def dump(store: GraphStore, tenant: str, graph: str = "") -> list[object]:
     """Passages, entities with their labels, mentions, relations of every type, merges, and what callers said, without
-    what the store itself numbers and when it was said; of cursors how many passages they count."""
+    what the store itself numbers and when it was said; of cursors how many passages they count.
+
+    graph: of this one alone, whose name is the beginning of no other's.
+    """
     assert isinstance(store, StoreReader)
     prefix = store._place(tenant).prefix
 
@@ -43,7 +46,10 @@ async def dump(store: GraphStore, tenant: str) -> list[object]:
     async def work(transaction: Transaction) -> list[object]:
         found: list[object] = []
         for statement in _STATEMENTS:
-            found += [[plain(cell) for cell in row.values()] for row in await transaction.run(statement, prefix=prefix)]
+            found += [
+                [plain(cell) for cell in row.values()]
+                for row in await transaction.run(statement, prefix=prefix + graph)
+            ]
         return found
 
     return await store._read(tenant, work, list)
@@ -64,3 +70,15 @@ async def clear_all(store: GraphStore, tenant: str) -> None:
     assert isinstance(store, ArcadeDBStore | Neo4jStore)
     await store._make(tenant)
     await store._write(tenant, partial(run, "MATCH (n) DETACH DELETE n"))
+
+
+async def clear_graph(store: GraphStore, tenant: str, graph: str) -> None:
+    """Removes whatever is in a graph, whose name is the beginning of no other's."""
+    assert isinstance(store, ArcadeDBStore | Neo4jStore)
+    await store._make(tenant)
+    prefix = store._place(tenant).graph(graph)
+
+    async def work(transaction: Transaction) -> None:
+        await transaction.run("MATCH (n) WHERE n.uid STARTS WITH $prefix DETACH DELETE n", prefix=prefix)
+
+    await store._write(tenant, work)

@@ -2,18 +2,17 @@
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Awaitable, Callable
-from itertools import chain, repeat
 from typing import Final
 
 from services.graph.stores.slots import Slots
 from services.runtime.errors import PergolaError
 
-_PAUSES: Final = (0.0, 0.05, 0.2, 1.0, 5.0, 30.0)
-"""Seconds between the attempts to end an abandoned statement, the last one over and over: one that only waits can't be
-ended by some servers."""
-
+_SHORTEST_PAUSE: Final = 0.05
+_LONGEST_PAUSE: Final = 30.0
 _BEGUN_BY: Final = 5.0
+"""Seconds after which a server has begun with whatever it was sent, or never will."""
 _LAST_SECONDS: Final = 2.0
 
 
@@ -29,8 +28,8 @@ class Ending:
     def begin(self, holder: str, mark: str, *, known: bool) -> None:
         """Ends the statement with this mark, and then gives back the slot of its holder.
 
-        known: the server has begun with it. Otherwise it may not have read it yet, so that not to find it the first
-        time means nothing.
+        known: the server shows it until it is over. Otherwise it may not have read it yet, so that not to find it at
+        first means nothing.
         """
         # In a context of its own: the call's deadline is over, or nearly, and must not bound the end of its statement.
         task = asyncio.get_running_loop().create_task(self._for_good(mark, known=known), context=contextvars.Context())
@@ -48,12 +47,17 @@ class Ending:
         await asyncio.gather(*ending, return_exceptions=True)
 
     async def _for_good(self, mark: str, *, known: bool) -> None:
-        for pause in chain(_PAUSES, repeat(_PAUSES[-1])):
-            await asyncio.sleep(pause)
+        began = time.monotonic()
+        while True:
             try:
                 running = await self._end(mark)
             except PergolaError:
-                continue
-            if not running and (known or pause >= _BEGUN_BY):
-                return
-            known = known or running
+                pass
+            else:
+                if not running and (known or time.monotonic() - began >= _BEGUN_BY):
+                    return
+                known = known or running
+            # A quarter of the time so far: a statement that the server begins with late is found soon, and one that
+            # can't be ended is not asked for all the time.
+            passed = time.monotonic() - began
+            await asyncio.sleep(min(max(_SHORTEST_PAUSE, passed / 4), _LONGEST_PAUSE))

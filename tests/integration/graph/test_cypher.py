@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import random
+import time
 from typing import Any
 
 import grpc
@@ -17,6 +19,13 @@ from tests.support.graph import GraphDoor
 
 ENDLESS = "UNWIND range(1, 3000000) AS a UNWIND range(1, 3000000) AS b WITH a, b WHERE a % 7 = 9 RETURN count(a)"
 """Works for hours without a row."""
+STATEMENTS = {
+    "without rows": ENDLESS,
+    "grouping": "UNWIND range(1, 100000) AS a UNWIND range(1, 100000) AS b RETURN a % 17 AS g, count(*) ORDER BY g",
+    "in a sub-query": "UNWIND range(1, 100000) AS i CALL { WITH i UNWIND range(1, 100000) AS j WITH i, j "
+    "WHERE (i * j) % 7 = 9 RETURN count(*) AS n } RETURN sum(n)",
+}
+"""Each works for longer than any test, without a row."""
 FLOOD = "UNWIND range(1, 100000) AS a UNWIND range(1, 1000) AS b RETURN a, b"
 
 
@@ -27,9 +36,33 @@ async def refused(door: GraphDoor, query: str, **fields: Any) -> grpc.aio.AioRpc
 
 
 async def running(store: GraphStore, tenant: str = "default") -> int:
-    """How many statements the store is working on for a tenant, this one left out."""
+    """How many statements the store is working on for a tenant, this one left out: as another connection sees it."""
     async with store.query(tenant, "SHOW TRANSACTIONS", {}, 20) as rows:
         return sum([len(batch) async for batch in rows.batches()]) - 1
+
+
+async def begun(store: GraphStore) -> None:
+    """Returns when the store works on something."""
+    async with asyncio.timeout(20):
+        while not await running(store):  # noqa: ASYNC110 - another process's state
+            await asyncio.sleep(0.01)
+
+
+async def leave(call: Any) -> float:
+    """Cancels a call, and tells when."""
+    left = time.monotonic()
+    call.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await call.read()
+    return left
+
+
+async def nothing_runs(store: GraphStore, by: float | None = None) -> None:
+    """Returns when the store works on nothing, which must be so at the monotonic time `by`; None: sometime soon."""
+    by = time.monotonic() + bounds.RECOVERY if by is None else by
+    while await running(store):
+        assert time.monotonic() < by, "a statement still runs in the store"
+        await asyncio.sleep(0.01)
 
 
 async def test_rows_come_with_their_types(door: GraphDoor) -> None:
@@ -68,9 +101,10 @@ async def test_columns_come_first_and_the_end_says_how_many(door: GraphDoor) -> 
 
 
 async def test_more_rows_than_wanted_end_the_query(door: GraphDoor, store: GraphStore) -> None:
+    await nothing_runs(store)
     messages = [message async for message in door.query(FLOOD, max_rows=700)]
     assert (messages[-1].done.row_count, messages[-1].done.truncated) == (700, True)
-    await _settled(store)
+    await nothing_runs(store, time.monotonic() + bounds.AFTER_CANCEL)
 
 
 async def test_more_bytes_than_allowed_are_an_error(stores: Stores) -> None:
@@ -79,38 +113,56 @@ async def test_more_bytes_than_allowed_are_an_error(stores: Stores) -> None:
         assert reason(error) == "TOO_MANY_ROWS"
 
 
-async def test_a_query_ends_at_its_deadline_in_the_store_too(door: GraphDoor, store: GraphStore) -> None:
-    loop = asyncio.get_running_loop()
-    began = loop.time()
+@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS)
+async def test_a_query_ends_at_its_deadline_in_the_store_too(
+    door: GraphDoor, store: GraphStore, statement: str
+) -> None:
+    await nothing_runs(store)
+    deadline = time.monotonic() + 1
     with pytest.raises(grpc.aio.AioRpcError) as caught:
-        async for _ in door.query(ENDLESS, timeout=1):
+        async for _ in door.query(statement, timeout=1):
             pass
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert loop.time() - began < 1 + bounds.AFTER_DEADLINE
-    await _settled(store)
+    assert time.monotonic() < deadline + bounds.AFTER_DEADLINE
+    await nothing_runs(store, deadline + bounds.AFTER_CANCEL)
 
 
 async def test_the_setting_bounds_a_query_whose_caller_has_time(stores: Stores, store: GraphStore) -> None:
+    await nothing_runs(store)
     async with graph.graph_service(stores, follow="false", cypher_timeout_seconds=1) as door:
         error = await refused(door, ENDLESS)
+        ended = time.monotonic()
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert "ended" in (error.details() or "")
-    await _settled(store)
+        await nothing_runs(store, ended + bounds.AFTER_CANCEL)
 
 
-async def test_a_query_whose_caller_leaves_is_ended(door: GraphDoor, store: GraphStore) -> None:
-    for query, first in ((ENDLESS, False), (FLOOD, True)):
-        call = door.query(query, max_rows=100_000)
-        if first:
-            await call.read()
-        else:
-            async with asyncio.timeout(20):
-                while not await running(store):  # noqa: ASYNC110 - another process's state
-                    await asyncio.sleep(0.01)
-        call.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await call.read()
-        await _settled(store)
+@pytest.mark.parametrize("statement", STATEMENTS.values(), ids=STATEMENTS)
+async def test_a_query_whose_caller_leaves_is_ended(door: GraphDoor, store: GraphStore, statement: str) -> None:
+    await nothing_runs(store)
+    call = door.query(statement)
+    await begun(store)
+    await nothing_runs(store, await leave(call) + bounds.AFTER_CANCEL)
+
+
+async def test_a_query_whose_caller_leaves_between_rows_is_ended(door: GraphDoor, store: GraphStore) -> None:
+    await nothing_runs(store)
+    call = door.query(FLOOD, max_rows=100_000)
+    await call.read()
+    await nothing_runs(store, await leave(call) + bounds.AFTER_CANCEL)
+
+
+async def test_whenever_a_caller_leaves_nothing_runs_on(door: GraphDoor, store: GraphStore) -> None:
+    """Also before the store has read the statement: it may begin with it when nobody waits for it any more."""
+    await nothing_runs(store)
+    dice = random.Random(3)
+    for _ in range(8):
+        calls = [door.query(ENDLESS) for _ in range(2)]
+        await asyncio.sleep(dice.uniform(0, 0.03))
+        left = [await leave(call) for call in calls]
+        await nothing_runs(store, left[-1] + bounds.AFTER_CANCEL)
+    await asyncio.sleep(max(0.0, left[-1] + bounds.AFTER_CANCEL - time.monotonic()))
+    assert await running(store) == 0
 
 
 async def test_one_tenant_runs_only_so_many_at_once(stores: Stores) -> None:
@@ -176,10 +228,3 @@ async def test_numbers_that_json_rounds_are_refused_by_name(door: GraphDoor) -> 
     error = await refused(door, "RETURN $list", parameters=parameters)
     assert error.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert "parameters.list[1]" in str(error.trailing_metadata())
-
-
-async def _settled(store: GraphStore) -> None:
-    """Returns when the store works on nothing any more."""
-    async with asyncio.timeout(bounds.AFTER_CANCEL + 5):
-        while await running(store):  # noqa: ASYNC110 - another process's state
-            await asyncio.sleep(0.02)

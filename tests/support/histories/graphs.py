@@ -2,6 +2,7 @@
 
 import uuid
 from collections.abc import Mapping, Sequence
+from copy import deepcopy
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import NamedTuple, Protocol, TypeAlias
@@ -60,6 +61,8 @@ class Graph:
 
     answers: Answers
     left: Left = field(default_factory=Left)
+    joining: tuple[Merge, Named] | None = None
+    """The merge that was asked for last, and what its sources were called."""
 
     async def do(self, operation: Operation) -> None:
         match operation:
@@ -75,12 +78,14 @@ class Graph:
             case of.Unrelate(keys):
                 _same(await self.answers.unrelate(keys), self.left.unrelate(keys))
             case of.Join(target, sources):
+                self.joining = None
                 names = await self.answers.names(sources)
                 merge = Merge(str(uuid.uuid4()), "docs", target, tuple(sources), datetime.now(UTC))
+                self.joining = merge, names
                 _same(await self.answers.merge(merge), self.left.join(merge, names))
             case of.Part(number):
                 if self.left.merges:
-                    await self.part(list(self.left.merges)[number % len(self.left.merges)])
+                    await self.part(self._standing(number))
             case of.Reset():
                 await self.answers.reset()
                 self.left.reset()
@@ -88,6 +93,28 @@ class Graph:
                 lacking = self.left.lacking()
                 await self.answers.change(lacking)
                 self.left.put(lacking)
+
+    def suppose(self, operation: Operation) -> "Left":
+        """What is left if an operation was done whose answer was lost. What is left until now stays as it is."""
+        left = deepcopy(self.left)
+        match operation:
+            case of.Tell(entities):
+                left.tell(entities)
+            case of.Relate(relations):
+                left.relate(relations)
+            case of.Unsay(keys):
+                left.unsay(keys)
+            case of.Unrelate(keys):
+                left.unrelate(keys)
+            case of.Join() if self.joining is not None:
+                merge, names = self.joining
+                left.join(merge, names)
+            case of.Part(number):
+                left.part(self._standing(number))
+        return left
+
+    def _standing(self, number: int) -> str:
+        return list(self.left.merges)[number % len(self.left.merges)]
 
     async def part(self, id: str) -> None:
         """Undoes a merge."""

@@ -10,8 +10,6 @@ from tests.support.followed import Followed
 from tests.support.histories.graphs import Named, Undone
 from tests.support.histories.left import Told, Unsaid
 
-GRAPH = "docs"
-
 
 @dataclass
 class StoredGraph:
@@ -19,11 +17,12 @@ class StoredGraph:
 
     store: GraphStore
     tenant: str
+    name: str
     followed: Followed
 
     @classmethod
-    async def begin(cls, store: GraphStore, tenant: str) -> "StoredGraph":
-        return cls(store, tenant, await Followed.begin(store, tenant, GRAPH))
+    async def begin(cls, store: GraphStore, tenant: str, name: str = "docs") -> "StoredGraph":
+        return cls(store, tenant, name, await Followed.begin(store, tenant, name))
 
     async def change(self, texts: Mapping[str, str | None]) -> None:
         await self.followed.change(texts)
@@ -32,31 +31,31 @@ class StoredGraph:
         await self.followed.reset(self.followed.cursor.incarnation, given=False)
 
     async def tell(self, entities: Sequence[NewEntity]) -> Told:
-        stored = await self.store.upsert_entities(self.tenant, GRAPH, entities)
+        stored = await self.store.upsert_entities(self.tenant, self.name, entities)
         return Told([one.place for one in stored.refused], stored.keys, stored.created)
 
     async def relate(self, relations: Sequence[NewRelation]) -> Told:
-        stored = await self.store.upsert_relations(self.tenant, GRAPH, relations)
+        stored = await self.store.upsert_relations(self.tenant, self.name, relations)
         return Told([one.place for one in stored.refused], (), stored.created)
 
     async def unsay(self, keys: Sequence[str]) -> Unsaid:
-        return Unsaid(*await self.store.delete_entities(self.tenant, GRAPH, keys))
+        return Unsaid(*await self.store.delete_entities(self.tenant, self.name, keys))
 
     async def unrelate(self, relations: Sequence[RelationKey]) -> list[int]:
-        return [one.place for one in await self.store.delete_relations(self.tenant, GRAPH, relations)]
+        return [one.place for one in await self.store.delete_relations(self.tenant, self.name, relations)]
 
     async def names(self, keys: Sequence[str]) -> Named:
-        return {one.key: one.name for one in await self.store.entities(self.tenant, [GRAPH], keys)}
+        return {one.key: one.name for one in await self.store.entities(self.tenant, [self.name], keys)}
 
     async def merge(self, merge: Merge) -> str:
         try:
-            await self.store.merge(self.tenant, GRAPH, merge)
+            await self.store.merge(self.tenant, self.name, merge)
         except PergolaError as error:
             return error.reason
         return ""
 
     async def undo(self, id: str) -> Undone:
         try:
-            return Undone("", [one.key for one in await self.store.undo_merge(self.tenant, GRAPH, id)])
+            return Undone("", [one.key for one in await self.store.undo_merge(self.tenant, self.name, id)])
         except PergolaError as error:
             return Undone(error.reason, ())

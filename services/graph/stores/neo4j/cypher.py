@@ -62,7 +62,7 @@ class SessionCypher:
         """`explain`: the statement is only planned."""
         self._slots.take(tenant)
         mark = secrets.token_hex(12)
-        finished = False
+        begun = finished = False
         rows: BoltRows | None = None
         try:
             async with (
@@ -72,6 +72,8 @@ class SessionCypher:
                 ) as session,
                 await session.begin_transaction(timeout=seconds, metadata={"pergola": mark}) as transaction,
             ):
+                # From here on the server shows it, under its mark.
+                begun = True
                 try:
                     try:
                         await _nobody_else(transaction, place)
@@ -103,7 +105,7 @@ class SessionCypher:
             if finished:
                 self._slots.give_back(tenant)
             else:
-                self._ending.begin(tenant, mark, known=rows is not None)
+                self._ending.begin(tenant, mark, known=begun)
 
     async def _end(self, mark: str) -> bool:
         """Asks the transactions with this mark to end; False when there are none (any more)."""
