@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from services.vector.model import Collection
+from services.vector.stores.points import selecting
 from services.vector.stores.points.layout import OPERATORS, Layout
 
 MAX_EF: Final = 1000
@@ -24,7 +25,8 @@ comes by are not the nearest ten."""
 _SCANNED: Final = 200_000
 """Points an index scan may pass by before it gives up."""
 
-Route = Literal["index", "exact"]
+Route = Literal["index", "exact", "few"]
+"""`few`: exact, if few points fit; otherwise nothing is found, and `verdict` says so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +38,23 @@ class Narrowed:
     """SQL over `p`; empty: no filter."""
     first: bool = False
     """Whether the points that fit are looked up first."""
+    most: int | None = None
+    """If more than that fit, none do, and `verdict` (many) is true; None: all do."""
 
     def ctes(self) -> str:
         if not (self.condition and self.first):
             return ""
-        return f"fitting AS MATERIALIZED (SELECT p.n FROM {self.layout['point']} p WHERE {self.condition}),"
+        point = self.layout["point"]
+        if self.most is None:
+            return f"fitting AS MATERIALIZED (SELECT p.n FROM {point} p WHERE {self.condition}),"
+        return f"""
+            glance AS MATERIALIZED (SELECT {selecting.far_more(self.layout, self.condition, self.most)} AS many),
+            counted AS MATERIALIZED (
+                SELECT p.n FROM {point} p WHERE NOT (SELECT many FROM glance) AND {self.condition}
+                LIMIT {self.most + 1}),
+            verdict AS MATERIALIZED (
+                SELECT (SELECT many FROM glance) OR (SELECT count(*) FROM counted) > {self.most} AS many),
+            fitting AS MATERIALIZED (SELECT n FROM counted WHERE NOT (SELECT many FROM verdict)),"""
 
     def holds(self, row: str) -> str:
         """The condition that a row of another table, with the same `n`, belongs to a point that fits."""
@@ -60,7 +74,7 @@ def near(collection: Collection, vector: str, k: int, route: Route, ef: int | No
     """CTE `near` (n, distance): the `k` nearest, from the index and from what is not in it yet."""
     t = Layout(collection.id)
     distance = f"embedding {OPERATORS[collection.distance]} {vector}::{collection.storage}({collection.dimension})"
-    if route == "exact":
+    if route != "index":
         # The sum is no expression of the index, so that no plan uses it.
         parts = " UNION ALL ".join(
             f"SELECT n, ({distance}) + 0 AS distance FROM {t[table]} v WHERE {narrowed.holds('v')}"

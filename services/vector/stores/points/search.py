@@ -76,9 +76,17 @@ async def find(session: Session, collection: Collection, want: Want) -> tuple[li
     known = await vocabulary.needed(session, collection, want.filter)
     if want.prefixes:
         want = replace(want, terms=scored_terms(want, known))
-    route, fitting = await _route(session, collection, want, known)
+    route: Route
+    rows = fitting = None
+    if want.filter is not None and want.terms is None and not (want.exact or want.explain):
+        # Few are looked up and compared in one statement; that many fit is found out on the way.
+        rows = await _few(session, collection, want, known)
+        route = "index" if rows is None else "exact"
+    else:
+        route, fitting = await _route(session, collection, want, known)
     probed = time.perf_counter()
-    rows = await _rows(session, collection, want, route, known)
+    if rows is None:
+        rows = await _rows(session, collection, want, route, known)
     stages = [("search", time.perf_counter() - probed)]
     if want.filter is not None:
         stages.insert(0, ("probe", probed - began))
@@ -106,6 +114,14 @@ async def _route(session: Session, collection: Collection, want: Want, known: Vo
     return ("exact" if few is not None and few <= FEW else "index"), few
 
 
+async def _few(session: Session, collection: Collection, want: Want, known: Vocabulary) -> Sequence[Record] | None:
+    """The rows of an exact search, if few points fit; None: many do."""
+    rows = await _rows(session, collection, want, "few", known)
+    if rows[0]["many"]:
+        return None
+    return rows if rows[0]["id"] is not None else []
+
+
 async def _rows(
     session: Session, collection: Collection, want: Want, route: Route, known: Vocabulary
 ) -> Sequence[Record]:
@@ -124,21 +140,26 @@ def statement(collection: Collection, want: Want, route: Route, known: Vocabular
     if want.terms is not None:
         ctes.append(lexical_arm(collection, want, narrowed, values))
     ctes.append(_best(collection, want, depth, values))
-    least = "" if want.threshold is None else f"WHERE score >= {values.bind(want.threshold, 'float8')}"
+    least = "true" if want.threshold is None else f"score >= {values.bind(want.threshold, 'float8')}"
     parts = ", dense_rank, lexical_rank, dense_part, lexical_part" if want.explain and _hybrid(want) else ""
-    text = f"""
-        WITH {narrowed.ctes()} {", ".join(ctes)}
-        SELECT score, dense, lexical{parts}, {_columns(collection, want.with_vector)}
-        FROM best JOIN {Layout(collection.id)["point"]} p USING (n) {least} ORDER BY score DESC, p.id
-    """
-    return text, values.all
+    columns = f"score, dense, lexical{parts}, {_columns(collection, want.with_vector)}"
+    points = f"best JOIN {Layout(collection.id)['point']} p USING (n)"
+    if route == "few":
+        # A row there is in any case, which says whether many fit.
+        columns, points = f"many, {columns}", f"verdict LEFT JOIN ({points}) ON {least}"
+    else:
+        points += f" WHERE {least}"
+    return (
+        f"WITH {narrowed.ctes()} {', '.join(ctes)} SELECT {columns} FROM {points} ORDER BY score DESC, p.id",
+        values.all,
+    )
 
 
 def narrowing(collection: Collection, want: Want, route: Route, known: Vocabulary, values: Values) -> Narrowed:
     """How the statement applies the filter."""
     layout = Layout(collection.id)
     condition = conditions.sql(layout, want.filter, values, known) if want.filter is not None else ""
-    return Narrowed(layout, condition, first=route == "exact")
+    return Narrowed(layout, condition, first=route != "index", most=FEW if route == "few" else None)
 
 
 def lexical_arm(

@@ -53,6 +53,15 @@ async def count(
     return found
 
 
+def far_more(layout: Layout, condition: str, few: int) -> str:
+    """SQL: whether a glance at some pages says that far more than `few` points fit the condition."""
+    points, many = f"(SELECT points FROM {layout['head']})", _FAR_MORE * few
+    return f"""({points} >= {many} AND (
+        SELECT {points} * (count(*) FILTER (WHERE {condition}))::float8 / greatest(count(*), 1)
+        FROM {layout["point"]} p TABLESAMPLE SYSTEM (least(100, {_GLANCE} * 100.0 / greatest({points}, 1)))
+    ) >= {many})"""
+
+
 async def count_few(
     session: Session, collection: Collection, filter: Filter, few: int, known: Vocabulary
 ) -> int | None:
@@ -62,15 +71,10 @@ async def count_few(
     """
     layout, values = Layout(collection.id), Values()
     condition = conditions.sql(layout, filter, values, known)
-    points = f"(SELECT points FROM {layout['head']})"
-    many = values.bind(_FAR_MORE * few, "float8")
     found: int | None = await session.value(
         f"""
-        SELECT CASE WHEN {points} >= {many} AND (
-            SELECT {points} * (count(*) FILTER (WHERE {condition}))::float8 / greatest(count(*), 1)
-            FROM {layout["point"]} p TABLESAMPLE SYSTEM (least(100, {_GLANCE} * 100.0 / greatest({points}, 1)))
-        ) >= {many} THEN NULL ELSE (
-            SELECT count(*) FROM (SELECT FROM {layout["point"]} p WHERE {condition} LIMIT {values.bind(few + 1)}) f
+        SELECT CASE WHEN {far_more(layout, condition, few)} THEN NULL ELSE (
+            SELECT count(*) FROM (SELECT FROM {layout["point"]} p WHERE {condition} LIMIT {few + 1}) f
         ) END
         """,
         *values.all,
