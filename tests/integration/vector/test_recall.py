@@ -217,7 +217,9 @@ async def test_what_is_right_is_found_whatever_else_goes_on(
         for field, share in [("", 1.0), *((field, share) for field in ("even", "along") for share in shares)]:
             found[field, share] = await _recall(house, field, share)
             tell(f"{house.plans}, {field or 'unfiltered'}, {share:.1%}: {found[field, share]:.4f}")
-        assert min(turns.values()) > 1
+        # All may be asked before the tables are vacuumed twice: whatever else goes on has to.
+        while min(turns.values()) <= 1:
+            found["along", 0.5] = min(found["along", 0.5], await _recall(house, "along", 0.5))
     tell(f"meanwhile {turns}")
     assert found.pop(("", 1.0)) >= 0.98
     assert all(recall >= 0.99 for (_, share), recall in found.items() if share in _SHARES), found

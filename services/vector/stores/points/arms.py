@@ -19,9 +19,11 @@ _EF: Final = 100
 _EF_FILTERED: Final = 400
 """With a filter that follows the vectors, the nearest that fit lie behind many that don't: where half of 100,000 points
 fit, 250 lost 0.4%."""
-_DEEP_FILTERED: Final = 200
-"""And the index has to bring so many that fit, of which the nearest are taken: where few fit, the first ten that it
+_DEEP: Final = (200, 50)
+"""And the index is asked for so many that fit, of which the nearest are taken: where few fit, the first ten that it
 comes by are not the nearest ten."""
+_PASSED: Final = 4_000
+"""Points that don't fit, which it may pass by on the way to those."""
 _SCANNED: Final = 200_000
 """Points an index scan may pass by before it gives up."""
 
@@ -39,7 +41,8 @@ class Narrowed:
     first: bool = False
     """Whether the points that fit are looked up first."""
     most: int | None = None
-    """If more than that fit, none do, and `verdict` (many) is true; None: all do."""
+    """If more than that fit, none do, and `verdict` says so (many) and which share of all at least (share); None: all
+    do."""
 
     def ctes(self) -> str:
         if not (self.condition and self.first):
@@ -48,12 +51,13 @@ class Narrowed:
         if self.most is None:
             return f"fitting AS MATERIALIZED (SELECT p.n FROM {point} p WHERE {self.condition}),"
         return f"""
-            glance AS MATERIALIZED (SELECT {selecting.far_more(self.layout, self.condition, self.most)} AS many),
+            glance AS MATERIALIZED ({selecting.glance(self.layout, self.condition, self.most)}),
             counted AS MATERIALIZED (
                 SELECT p.n FROM {point} p WHERE NOT (SELECT many FROM glance) AND {self.condition}
                 LIMIT {self.most + 1}),
             verdict AS MATERIALIZED (
-                SELECT (SELECT many FROM glance) OR (SELECT count(*) FROM counted) > {self.most} AS many),
+                SELECT many OR (SELECT count(*) FROM counted) > {self.most} AS many,
+                       greatest(share, {self.most}::float8 / greatest(points, 1)) AS share FROM glance),
             fitting AS MATERIALIZED (SELECT n FROM counted WHERE NOT (SELECT many FROM verdict)),"""
 
     def holds(self, row: str) -> str:
@@ -70,8 +74,18 @@ def width(k: int, ef: int | None, *, filtered: bool) -> int:
     return ef or min(MAX_EF, max(_EF_FILTERED if filtered else _EF, k))
 
 
-def near(collection: Collection, vector: str, k: int, route: Route, ef: int | None, narrowed: Narrowed) -> str:
-    """CTE `near` (n, distance): the `k` nearest, from the index and from what is not in it yet."""
+def deep(share: float) -> int:
+    """How many points that fit the index is asked for, where this share of all fit; 0: as many as are wanted."""
+    return next((many for many in _DEEP if many <= share * _PASSED), 0)
+
+
+def near(
+    collection: Collection, vector: str, k: int, route: Route, ef: int | None, narrowed: Narrowed, deep: int = 0
+) -> str:
+    """CTE `near` (n, distance): the `k` nearest, from the index and from what is not in it yet.
+
+    `deep`: they are the nearest of so many that the index brings.
+    """
     t = Layout(collection.id)
     distance = f"embedding {OPERATORS[collection.distance]} {vector}::{collection.storage}({collection.dimension})"
     if route != "index":
@@ -88,7 +102,6 @@ def near(collection: Collection, vector: str, k: int, route: Route, ef: int | No
     # taking what the scan brings for sorted. k is part of the text, because a plan made for an unknown k would expect
     # a tenth of the table.
     order = "relaxed_order" if narrowed.condition else "strict_order"
-    deep = max(k, _DEEP_FILTERED) if narrowed.condition else k
     return f"""
         cfg AS MATERIALIZED (
             SELECT set_config('hnsw.ef_search', '{width(k, ef, filtered=bool(narrowed.condition))}', true) IS NOT NULL
@@ -97,7 +110,7 @@ def near(collection: Collection, vector: str, k: int, route: Route, ef: int | No
         near AS (
             SELECT n, distance FROM (
                 (SELECT n, ({distance}) + 0 AS distance FROM {t["vector"]} v WHERE (SELECT ok FROM cfg)
-                 AND {narrowed.holds("v")} ORDER BY {distance} LIMIT {deep})
+                 AND {narrowed.holds("v")} ORDER BY {distance} LIMIT {max(k, deep)})
                 UNION ALL
                 (SELECT n, {distance} AS distance FROM {t["delta"]} v WHERE {narrowed.holds("v")} ORDER BY 2 LIMIT {k})
             ) both_parts ORDER BY distance, n LIMIT {k})"""

@@ -41,6 +41,8 @@ class Want:
     """Compare every vector, without the index."""
     ef: int | None = None
     """Width of the index search, 1 to MAX_EF; None: what `k` asks for."""
+    deep: int = 0
+    """The best are taken of so many, where the index is asked for points that fit a filter."""
     threshold: float | None = None
     """Points with a lower score are left out."""
     with_vector: bool = False
@@ -80,8 +82,9 @@ async def find(session: Session, collection: Collection, want: Want) -> tuple[li
     rows = fitting = None
     if want.filter is not None and want.terms is None and not (want.exact or want.explain):
         # Few are looked up and compared in one statement; that many fit is found out on the way.
-        rows = await _few(session, collection, want, known)
+        rows, share = await _few(session, collection, want, known)
         route = "index" if rows is None else "exact"
+        want = replace(want, deep=arms.deep(share))
     else:
         route, fitting = await _route(session, collection, want, known)
     probed = time.perf_counter()
@@ -114,12 +117,14 @@ async def _route(session: Session, collection: Collection, want: Want, known: Vo
     return ("exact" if few is not None and few <= FEW else "index"), few
 
 
-async def _few(session: Session, collection: Collection, want: Want, known: Vocabulary) -> Sequence[Record] | None:
-    """The rows of an exact search, if few points fit; None: many do."""
+async def _few(
+    session: Session, collection: Collection, want: Want, known: Vocabulary
+) -> tuple[Sequence[Record] | None, float]:
+    """The rows of an exact search, if few points fit; None, and the share of all that fit, if many do."""
     rows = await _rows(session, collection, want, "few", known)
     if rows[0]["many"]:
-        return None
-    return rows if rows[0]["id"] is not None else []
+        return None, rows[0]["share"]
+    return (rows if rows[0]["id"] is not None else []), 0.0
 
 
 async def _rows(
@@ -136,7 +141,8 @@ def statement(collection: Collection, want: Want, route: Route, known: Vocabular
     depth = depth_of(want)
     ctes = []
     if want.vector is not None:
-        ctes.append(arms.near(collection, values.bind(want.vector), depth, route, want.ef, narrowed))
+        vector = values.bind(want.vector)
+        ctes.append(arms.near(collection, vector, depth, route, want.ef, narrowed, want.deep))
     if want.terms is not None:
         ctes.append(lexical_arm(collection, want, narrowed, values))
     ctes.append(_best(collection, want, depth, values))
@@ -146,7 +152,7 @@ def statement(collection: Collection, want: Want, route: Route, known: Vocabular
     points = f"best JOIN {Layout(collection.id)['point']} p USING (n)"
     if route == "few":
         # A row there is in any case, which says whether many fit.
-        columns, points = f"many, {columns}", f"verdict LEFT JOIN ({points}) ON {least}"
+        columns, points = f"many, share, {columns}", f"verdict LEFT JOIN ({points}) ON {least}"
     else:
         points += f" WHERE {least}"
     return (

@@ -53,13 +53,17 @@ async def count(
     return found
 
 
-def far_more(layout: Layout, condition: str, few: int) -> str:
-    """SQL: whether a glance at some pages says that far more than `few` points fit the condition."""
-    points, many = f"(SELECT points FROM {layout['head']})", _FAR_MORE * few
-    return f"""({points} >= {many} AND (
-        SELECT {points} * (count(*) FILTER (WHERE {condition}))::float8 / greatest(count(*), 1)
-        FROM {layout["point"]} p TABLESAMPLE SYSTEM (least(100, {_GLANCE} * 100.0 / greatest({points}, 1)))
-    ) >= {many})"""
+def glance(layout: Layout, condition: str, few: int) -> str:
+    """SQL, a query of one row: the `share` of the points that fit the condition, as some pages show it (0 where there
+    are too few points for that); how many `points` there are; whether far more than `few` fit (`many`).
+    """
+    points, far_more = f"(SELECT points FROM {layout['head']})", _FAR_MORE * few
+    return f"""
+        SELECT share, {points} AS points, share * {points} >= {far_more} AS many FROM (
+            SELECT CASE WHEN {points} >= {far_more} THEN (
+                SELECT (count(*) FILTER (WHERE {condition}))::float8 / greatest(count(*), 1)
+                FROM {layout["point"]} p TABLESAMPLE SYSTEM (least(100, {_GLANCE} * 100.0 / greatest({points}, 1)))
+            ) ELSE 0 END AS share OFFSET 0) seen"""
 
 
 async def count_few(
@@ -73,9 +77,9 @@ async def count_few(
     condition = conditions.sql(layout, filter, values, known)
     found: int | None = await session.value(
         f"""
-        SELECT CASE WHEN {far_more(layout, condition, few)} THEN NULL ELSE (
+        SELECT CASE WHEN many THEN NULL ELSE (
             SELECT count(*) FROM (SELECT FROM {layout["point"]} p WHERE {condition} LIMIT {few + 1}) f
-        ) END
+        ) END FROM ({glance(layout, condition, few)}) g
         """,
         *values.all,
     )
