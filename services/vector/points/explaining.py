@@ -78,6 +78,7 @@ class Explaining:
         want = replace(prepared.want, explain=True)
         async with self._database.session() as session:
             found, plan = await search.find(session, collection, want)
+            want = replace(want, deep=plan.deep)
             sizes = await store.sizes(session, collection)
             known = await vocabulary.needed(session, collection, want.filter)
             terms: list[Term] = []

@@ -67,6 +67,8 @@ class Plan:
     """Whether the index brought too few, so that every vector was compared."""
     stages: Sequence[tuple[str, float]] = ()
     """Seconds each step took."""
+    deep: int = 0
+    """See Want."""
 
 
 async def find(session: Session, collection: Collection, want: Want) -> tuple[list[ScoredPoint], Plan]:
@@ -80,25 +82,28 @@ async def find(session: Session, collection: Collection, want: Want) -> tuple[li
         want = replace(want, terms=scored_terms(want, known))
     route: Route
     rows = fitting = None
-    if want.filter is not None and want.terms is None and not (want.exact or want.explain):
+    filter = want.filter
+    if filter is not None and want.terms is None and not want.exact:
         # Few are looked up and compared in one statement; that many fit is found out on the way.
         rows, share = await _few(session, collection, want, known)
         route = "index" if rows is None else "exact"
         want = replace(want, deep=arms.deep(share))
+        if want.explain:
+            fitting = await selecting.count(session, collection, filter, FEW + 1, known)
     else:
         route, fitting = await _route(session, collection, want, known)
     probed = time.perf_counter()
     if rows is None:
         rows = await _rows(session, collection, want, route, known)
     stages = [("search", time.perf_counter() - probed)]
-    if want.filter is not None:
+    if filter is not None:
         stages.insert(0, ("probe", probed - began))
-    repeated = route == "index" and want.filter is not None and want.vector is not None and len(rows) < want.k
+    repeated = route == "index" and filter is not None and want.vector is not None and len(rows) < want.k
     if repeated:
         route, began = "exact", time.perf_counter()
         rows = await _rows(session, collection, want, route, known)
         stages.append(("repeat", time.perf_counter() - began))
-    return _scored(rows, want), Plan(route, fitting, repeated, stages)
+    return _scored(rows, want), Plan(route, fitting, repeated, stages, want.deep)
 
 
 def scored_terms(want: Want, known: Vocabulary) -> list[str]:
