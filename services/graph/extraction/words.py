@@ -31,6 +31,14 @@ um uma mas ele ela eles com foi gli ed ma lui lei noi voi loro questo questa nel
 het een maar hij zij wij jij ik deze dit met voor uit zijn
 """
 
+# Only languages that write them with a capital: elsewhere they are no names in the first place.
+_CALENDAR: Final = """
+january february march april may june july august september october november december
+monday tuesday wednesday thursday friday saturday sunday
+januar februar marz mai juni juli oktober dezember
+montag dienstag mittwoch donnerstag freitag samstag sonnabend sonntag
+"""
+
 _ABBREVIATIONS: Final = "dr mr mrs ms prof st sr jr hon rev gen col lt sgt capt no vs mt ft"
 
 CONNECTORS: Final = frozenset(_CONNECTORS.split())
@@ -39,6 +47,9 @@ Not `and`, `in` and their like, which join two names more often than they are pa
 
 STOP_WORDS: Final = frozenset(_STOP_WORDS.split())
 """Folded words that are dropped from the beginning of a run of capitalised words, and are no name alone."""
+
+CALENDAR: Final = frozenset(_CALENDAR.split())
+"""Folded names of months and of days of the week."""
 
 ABBREVIATIONS: Final = frozenset(_ABBREVIATIONS.split())
 """Folded words whose full stop does not end a sentence."""

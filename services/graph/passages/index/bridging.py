@@ -91,7 +91,8 @@ class Bridging:
         held = np.flatnonzero(shared & (swallowers >= 0))
         alone = np.ones(len(phrases), np.bool_)
         alone[held] = ~self._shared(swallowers[held])
-        leads = known & (counts >= grams.FEWEST) & ~self._phrases.number.rows[phrases]
+        # Two passages that tell of the same year, or of something in May, have nothing to do with each other by that.
+        leads = known & (counts >= grams.FEWEST) & ~self._phrases.barren.rows[phrases]
         leads &= np.where(written, self.name_like(phrases), alone)
         return np.where(known, _KNOWN, 0).astype(np.int64) | np.where(leads, _LEADS, 0).astype(np.int64)
 

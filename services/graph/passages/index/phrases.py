@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from services.graph.extraction.mentions import Mention
 from services.graph.extraction.terms import terms
+from services.graph.extraction.words import CALENDAR
 from services.graph.passages.index import grams
 from services.graph.passages.index.arrays import Bools, Floats, Growing, Ints, ranges
 from services.graph.passages.index.interning import Strings
@@ -44,7 +45,7 @@ class Phrases(Kept):
     """The bipartite graph of passages and phrases, and the counts that rules are made of."""
 
     parts = (
-        *("_names", "_links", "_sightings", "number", "cased", "_word_ends", "_words"),
+        *("_names", "_links", "_sightings", "barren", "cased", "_word_ends", "_words"),
         *("_passages", "_written", "_titles", "_swallower"),
     )
 
@@ -54,7 +55,7 @@ class Phrases(Kept):
         self._links = Links({"weight": np.uint8, "kind": np.uint8, "likeness": np.float16})
         self._sightings = grams.Sightings()
         self._changed: set[int] = set()
-        self.number, self.cased = Growing(np.bool_), Growing(np.bool_)
+        self.barren, self.cased = Growing(np.bool_), Growing(np.bool_)
         self._word_ends, self._words = Growing(np.uint32), Growing(np.uint32)
         self._passages, self._written, self._titles = Growing(np.int32), Growing(np.int32), Growing(np.int32)
         self._swallower = Growing(np.int32)
@@ -64,7 +65,7 @@ class Phrases(Kept):
 
     @property
     def nbytes(self) -> int:
-        parts = (self._names, self._links, self._sightings, self.number, self.cased, self._word_ends, self._words)
+        parts = (self._names, self._links, self._sightings, self.barren, self.cased, self._word_ends, self._words)
         return sum(part.nbytes for part in (*parts, self._passages, self._written, self._titles, self._swallower))
 
     # What is known of phrases
@@ -227,7 +228,7 @@ class Phrases(Kept):
         self._words.append(np.array([numbers[word] for one in words for word in one], np.uint32))
         start = int(self._word_ends.rows[-1]) if len(self._word_ends) else 0
         self._word_ends.append((start + np.cumsum([len(one) for one in words])).astype(np.uint32))
-        self.number.append(np.array([is_number(text) for text in new], np.bool_))
+        self.barren.append(np.array([is_number(text) or text in CALENDAR for text in new], np.bool_))
         self.cased.append(np.array([text.upper() != text for text in new], np.bool_))
         for growing in (self._passages, self._written, self._titles):
             growing.extend_to(len(self))

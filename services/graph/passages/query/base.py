@@ -30,6 +30,13 @@ class Base:
     """Slots by score, as many as an answer may need."""
     naming: Bools
     """Whether a phrase of the question names the passage."""
+    called: Ints
+    """The best slots of those it names."""
+
+    def first(self, count: int) -> Ints:
+        """The `count` best slots, and those that the question calls by name."""
+        best = self.best[:count]
+        return np.concatenate([best, self.called[~np.isin(self.called, best)]])
 
 
 def score(scope: Scope, question: Question, k: int) -> Base:
@@ -50,8 +57,9 @@ def score(scope: Scope, question: Question, k: int) -> Base:
     floor = float(score[looked].min()) if len(looked) else 0.0
     score[rest] = np.minimum(score[rest], floor)
     semantic = np.where(may, semantic, -np.inf).astype(np.float32)
-    best = best_of(score, max(k, constants.POOL) + constants.MARGIN)
-    return Base(passage, semantic, lexical, named, score, cover, best[ranked(index, score[best], best)], naming)
+    best = _best(index, score, max(k, constants.POOL) + constants.MARGIN)
+    called = _best(index, np.where(naming, score, -np.inf), constants.CALLED)[: constants.CALLED]
+    return Base(passage, semantic, lexical, named, score, cover, best, naming, called)
 
 
 def best_of(scores: Floats, count: int) -> Ints:
@@ -63,6 +71,12 @@ def best_of(scores: Floats, count: int) -> Ints:
     else:
         chosen = np.arange(len(scores))
     return np.asarray(chosen[scores[chosen] > -np.inf], np.int64)
+
+
+def _best(index: PassageIndex, scores: Floats, count: int) -> Ints:
+    """The slots of the best scores, best first, and what is equal to the last of them."""
+    best = best_of(scores, count)
+    return best[ranked(index, scores[best], best)]
 
 
 def ranked(index: PassageIndex, scores: Floats, slots: Ints) -> Ints:

@@ -1,6 +1,6 @@
 """A set of passages that explains the question together, rather than the best ones one by one."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -47,12 +47,19 @@ def choose(index: PassageIndex, base: Base, paths: Paths, walked: Walked, k: int
         pair = (int(pairs.anchor[first]), int(pairs.target[first]))
         chosen = {slot: chosen[slot] for slot in (*pair, *chosen)}
     by_path = {int(slot): place for place, slot in reversed(list(enumerate(paths.target)))}
-    answer = {slot: _led(base, paths, placed, by_path) for slot, placed in chosen.items()}
+    answer = {one.slot: _led(base, paths, one, by_path) for one in _called_first(base, chosen.values())}
     for slot, part in _tail(index, base, paths, walked, mostly_plain, k):
         if len(answer) >= k:
             break
         answer.setdefault(slot, Placed(slot, by_path.get(slot, -1), part))
     return list(answer.values())[:k]
+
+
+def _called_first(base: Base, chosen: Iterable[Placed]) -> list[Placed]:
+    """In their order, but of those that the plain question brought the ones first that it calls by name."""
+    every = list(chosen)
+    plain = iter(sorted((one for one in every if one.part == "question"), key=lambda one: not base.naming[one.slot]))
+    return [next(plain) if one.part == "question" else one for one in every]
 
 
 def _led(base: Base, paths: Paths, placed: Placed, by_path: Mapping[int, int]) -> Placed:
@@ -65,7 +72,7 @@ def _led(base: Base, paths: Paths, placed: Placed, by_path: Mapping[int, int]) -
 
 
 def _anchors(base: Base) -> list[int]:
-    pool = base.best[: constants.POOL]
+    pool = base.first(constants.POOL)
     anchors: list[int] = []
     covered = np.zeros(len(base.cover), np.float32)
     for _ in range(min(constants.SET_ANCHORS, len(pool))):
@@ -79,7 +86,7 @@ def _anchors(base: Base) -> list[int]:
 def _pairs(base: Base, paths: Paths, walked: Walked, anchor: int) -> _Pairs:
     """Paths and null bridges: following a bridge must explain its target better than the plain question explains any
     passage."""
-    pool = base.best[: constants.POOL]
+    pool = base.first(constants.POOL)
     pool = pool[pool != anchor]
     same = np.full(len(pool), anchor, np.int64)
     score = (

@@ -27,6 +27,9 @@ passages cover the question; PageRank."""
 
 ANCHORS: Final = 8
 """Passages that paths begin at."""
+CALLED: Final = 4
+"""Passages that the question calls by name, which are among those that paths begin at, and compete, wherever they
+stand: in "the city where the singers of Brother met", "Brother" is least like the question, and where to begin."""
 FAN: Final = 200
 """Passages that one phrase leads to, best first by the plain question."""
 PATHS: Final = 150

@@ -61,7 +61,7 @@ class _Pairs:
 def find(scope: Scope, question: Question, base: Base, walked: Walked) -> Paths:
     """The best paths that begin at the best passages, best first."""
     index = scope.index
-    anchors = base.best[: constants.ANCHORS]
+    anchors = base.first(constants.ANCHORS)
     leaving = index.phrases.of_passages(anchors)
     leaving = leaving.where(scope.linked[leaving.slot])
     leaving = leaving.where(scope.bridges(leaving.phrase))

@@ -6,8 +6,9 @@ import numpy as np
 
 from services.graph.passages.index.index import PassageIndex
 from services.graph.passages.passage import Passage, read
-from services.graph.passages.query import base, choice
+from services.graph.passages.query import base, choice, constants
 from services.graph.passages.query.evidence import occurrences
+from services.graph.passages.query.question import understand
 from services.graph.passages.query.retrieve import NO_TIME, retrieve
 from services.graph.passages.query.scope import Scope
 from tests.support.passages import ask, blind, embed, index_of, passage
@@ -82,6 +83,42 @@ def test_names_without_capitals_are_found_by_being_shared() -> None:
     assert leading == {"mira oduya"}
 
 
+def test_a_path_begins_at_what_the_question_calls_by_name_however_unlike_it_is() -> None:
+    meadows = [
+        passage(f"m{n}", f"Meadow {n}", f"In which meadow cows eat the green grass: in meadow {n}.") for n in range(30)
+    ]
+    glimmer = passage("glimmer", "Glimmer", "Sung by Tara Voss.")
+    index = index_of([glimmer, passage("voss", "Tara Voss", "Tara Voss lives in Karvel."), *meadows])
+    question = "In which meadow do cows eat the green grass where the singer of Glimmer lives?"
+    scored = base.score(Scope(index), understand(Scope(index), question, embed([question])[0]), 5)
+    slots = {index.id(int(slot)): place for place, slot in enumerate(scored.best)}
+    assert slots["glimmer"] >= constants.POOL
+    found = {hit.id: hit for hit in ask(index, question).hits}
+    assert found["voss"].bridge is not None
+    assert (found["voss"].bridge.anchor, found["voss"].bridge.phrase) == ("glimmer", "tara voss")
+
+
+def test_months_days_and_years_lead_nowhere() -> None:
+    index = index_of(
+        [
+            passage(
+                "a",
+                "Silent Harbour",
+                "Mira Oduya wrote it in October 1984, on a Tuesday. October was cold, Tuesdays wet.",
+            ),
+            passage("b", "Karvel", "In October and November 1984 it snowed there. Every Tuesday Mira Oduya came."),
+            passage("c", "October", "The tenth month has snow, and 1984 had a cold one in Oktober."),
+            *_FILLER,
+        ]
+    )
+    leading = {index.phrases.text(phrase) for phrase in range(len(index.phrases)) if _leads(index, phrase)}
+    assert "mira oduya" in leading
+    assert not leading & {"october", "tuesday", "1984"}
+    # They are known all the same: a question may ask for what bears one as its title.
+    named = {hit.id: hit.names for hit in ask(index, "What is October like?").hits}
+    assert named["c"] == ("october",)
+
+
 def test_japanese_names_are_found_inside_of_running_text() -> None:
     index = index_of(
         [
@@ -152,11 +189,17 @@ def test_a_short_passage_is_found_by_the_words_before_it() -> None:
     assert [mention.key for mention in turn("said", said, "Ask Ada Lovelace.").mentions] == ["whitby"]
 
 
+def test_what_the_question_calls_by_name_comes_before_what_is_only_like_it() -> None:
+    nothing, unsaid = np.zeros(5, np.float32), np.zeros((0, 5), np.float32)
+    called = base.Base(*[nothing] * 5, unsaid, np.arange(5), np.arange(5) == 4, called=np.array([4]))
+    parts = ["anchor", "question", "path", "question", "question"]
+    chosen = [choice.Placed(slot, -1, part) for slot, part in enumerate(parts)]
+    assert [one.slot for one in choice._called_first(called, chosen)] == [0, 4, 2, 1, 3]
+
+
 def test_an_anchor_that_came_with_a_path_came_over_a_bridge() -> None:
-    nothing = np.zeros(6, np.float32)
-    plain = base.Base(
-        nothing, nothing, nothing, nothing, nothing, np.zeros((0, 6), np.float32), np.arange(6), np.zeros(6, np.bool_)
-    )
+    nothing, unsaid, unnamed = np.zeros(6, np.float32), np.zeros((0, 6), np.float32), np.zeros(6, np.bool_)
+    plain = base.Base(*[nothing] * 5, unsaid, np.arange(6), unnamed, called=np.empty(0, np.int64))
     # One path brings two passages, each pair without a bridge one: as many came either way.
     pairs = choice._Pairs(
         np.array([2, 0, 0]), np.array([3, 4, 5]), np.array([3, 2, 1], np.float32), np.array([0, -1, -1])
