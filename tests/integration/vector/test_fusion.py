@@ -114,15 +114,15 @@ async def test_scores_are_fused_as_the_contract_says(
 
 
 async def test_pages_of_a_fused_order_fit_together(vector: Vector) -> None:
-    name = await _made(vector, _points(400))
-    whole = [one.point.id for one in await ask(vector, name, text="lantern", k=120)]
+    name = await _made(vector, _points(200))
+    whole = [one.point.id for one in await ask(vector, name, text="lantern", k=60)]
     pages = [
         one.point.id
-        for offset in range(0, 120, 10)
+        for offset in range(0, 60, 10)
         for one in await ask(vector, name, text="lantern", k=10, offset=offset)
     ]
     assert sorted(pages) == sorted(whole)
-    assert len(set(pages)) == 120
+    assert len(set(pages)) == 60
 
 
 async def test_words_lead_where_the_model_knows_no_script(vector: Vector) -> None:
@@ -180,7 +180,7 @@ async def test_an_explanation_shows_filter_route_stages_and_plan(vector: Vector,
         lexical={"phrases": ["word lantern"]},
     )
     assert MessageToDict(one.filter) == {"fittingCount": 18, "pointCount": 100, "selectivity": 0.18}
-    assert (one.dense.route, one.dense.vector, one.dense.depth, one.dense.found_count) == ("exact", "given", 128, 18)
+    assert (one.dense.route, one.dense.vector, one.dense.depth, one.dense.found_count) == ("exact", "given", 64, 18)
     assert "18 points fit" in one.dense.reason
     assert [stage.name for stage in one.stages] == ["lean", "probe", "search"]
     assert all(stage.milliseconds >= 0 for stage in one.stages)

@@ -24,7 +24,7 @@ from services.vector.text.words import MAX_QUERY_WORDS
 
 FEW: Final = 10_000
 """As many points are compared one by one without an index: a few milliseconds."""
-_DEPTHS: Final = (128, 1024)
+_DEPTHS: Final = (64, 256, 1024)
 """Each arm of a hybrid search looks so deep. The same for many pages, so that they come from the same ranks."""
 
 
