@@ -10,4 +10,5 @@ from services.graph.assemble import assemble
 from services.graph.settings import GraphSettings
 from services.runtime.start import main
 
-main("graph", GraphSettings, assemble)
+if __name__ == "__main__":
+    main("graph", GraphSettings, assemble)

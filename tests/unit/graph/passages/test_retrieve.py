@@ -191,7 +191,9 @@ def test_a_short_passage_is_found_by_the_words_before_it() -> None:
 
 def test_what_the_question_calls_by_name_comes_before_what_is_only_like_it() -> None:
     nothing, unsaid = np.zeros(5, np.float32), np.zeros((0, 5), np.float32)
-    called = base.Base(*[nothing] * 5, unsaid, np.arange(5), np.arange(5) == 4, called=np.array([4]))
+    called = base.Base(
+        nothing, nothing, nothing, nothing, nothing, unsaid, np.arange(5), np.arange(5) == 4, np.array([4])
+    )
     parts = ["anchor", "question", "path", "question", "question"]
     chosen = [choice.Placed(slot, -1, part) for slot, part in enumerate(parts)]
     assert [one.slot for one in choice._called_first(called, chosen)] == [0, 4, 2, 1, 3]
@@ -199,7 +201,8 @@ def test_what_the_question_calls_by_name_comes_before_what_is_only_like_it() -> 
 
 def test_an_anchor_that_came_with_a_path_came_over_a_bridge() -> None:
     nothing, unsaid, unnamed = np.zeros(6, np.float32), np.zeros((0, 6), np.float32), np.zeros(6, np.bool_)
-    plain = base.Base(*[nothing] * 5, unsaid, np.arange(6), unnamed, called=np.empty(0, np.int64))
+    none = np.empty(0, np.int64)
+    plain = base.Base(nothing, nothing, nothing, nothing, nothing, unsaid, np.arange(6), unnamed, none)
     # One path brings two passages, each pair without a bridge one: as many came either way.
     pairs = choice._Pairs(
         np.array([2, 0, 0]), np.array([3, 4, 5]), np.array([3, 2, 1], np.float32), np.array([0, -1, -1])

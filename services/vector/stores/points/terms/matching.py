@@ -28,7 +28,7 @@ from services.vector.stores.points.layout import Layout
 from services.vector.stores.points.terms import outlines
 
 CANDIDATES: Final = 1500
-"""Of the ten best that scoring every point would find among 100,000, 98% are found, as with 2,000; with 1,000 it is 96%."""
+"""Among 100,000 points 98% of the ten best by every point's score are found, as with 2,000; with 1,000 it is 96%."""
 _ROUNDED: Final = 0.9999
 """Bounds are sums of numbers of 32 bits: of up to 64 words they are wrong by less than a hundred-thousandth."""
 
