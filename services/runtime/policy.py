@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from google.protobuf.message import Message
 
@@ -23,6 +23,8 @@ class Policy:
     """Seconds given to a call that brings no deadline; None = none at all (feeds that are watched)."""
     validate: bool = True
     """False: the handler validates item by item (`violations` of `server/validation.py`) and answers per item."""
+    plain: Callable[[Any], bool] | None = None
+    """Tells requests that surely keep their rules, at less cost than evaluating each; False says nothing."""
     open: bool = False
     """True: anyone may call it without credentials (health)."""
     routine: bool = False

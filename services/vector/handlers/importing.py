@@ -11,7 +11,7 @@ import numpy as np
 from pergola.vector.v1 import point_pb2 as pb
 from services.runtime.errors import InvalidArgument, Violation
 from services.runtime.server import validation
-from services.vector.handlers import incoming
+from services.vector.handlers import incoming, plain
 from services.vector.points.importing import Arrival
 from services.vector.points.model import Failure
 
@@ -127,7 +127,7 @@ async def _parts(
 
 def _message(index: int, one: pb.NewPoint) -> Arrival:
     size = one.ByteSize()
-    wrong = validation.violations(one)
+    wrong = [] if plain.point(one) else validation.violations(one)
     if wrong:
         return _wrong(index, one.id, f"{wrong[0].field} {wrong[0].description}".strip(), size)
     try:

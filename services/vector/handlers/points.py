@@ -11,7 +11,7 @@ from services.runtime.call import current
 from services.runtime.errors import ErrorFields
 from services.runtime.policy import Policy
 from services.runtime.server import validation
-from services.vector.handlers import explanations, filters, importing, incoming, messages, questions
+from services.vector.handlers import explanations, filters, importing, incoming, messages, plain, questions
 from services.vector.handlers.messages import Context
 from services.vector.model import ScoredPoint
 from services.vector.points.edits import Edits
@@ -121,7 +121,8 @@ class PointHandlers(point_pb2_grpc.PointServiceServicer):
     async def QueryBatch(self, request: pb.QueryBatchRequest, _context: Context) -> pb.QueryBatchResponse:
         for number, query in enumerate(request.queries):
             questions.place(query, request.collection, f"queries[{number}].")
-        validation.check(request)
+        if not plain.questions(request):
+            validation.check(request)
         asked = [questions.read(query, f"queries[{number}].") for number, query in enumerate(request.queries)]
         response = pb.QueryBatchResponse(answers=[pb.QueryPointsResponse()] * len(asked))
 
@@ -149,6 +150,8 @@ def _error(fields: ErrorFields) -> pb.ScrollPointsResponse:
 
 
 POLICIES: Final = {
+    "UpsertPoints": Policy(plain=plain.points),
+    "QueryPoints": Policy(plain=plain.question),
     # As long as the caller has points; each of them is checked by itself.
     "ImportPoints": Policy(validate=False, deadline=None),
     "ScrollPoints": Policy(in_band=_error),

@@ -1,6 +1,7 @@
 """pgvector's types on the wire, in binary: two 16-bit words (dimension, unused), then the numbers, big-endian."""
 
 import struct
+from collections.abc import Sequence
 from typing import Any, Final
 
 import asyncpg
@@ -32,6 +33,17 @@ def packed(value: Vector, storage: Storage) -> bytes:
     # Numbers beyond 16 bits become infinite here, and the server refuses those by its own words.
     with np.errstate(over="ignore"):
         return _HEADER.pack(value.shape[0], 0) + value.astype(_KINDS[storage]).tobytes()
+
+
+def packed_all(values: Sequence[Vector], storage: Storage) -> list[bytes]:
+    """Vectors of one dimension as they go over the wire, many at once."""
+    if not values:
+        return []
+    matrix = np.stack(values)
+    head, width = _HEADER.pack(matrix.shape[1], 0), matrix.shape[1] * np.dtype(_KINDS[storage]).itemsize
+    with np.errstate(over="ignore"):
+        numbers = matrix.astype(_KINDS[storage]).tobytes()
+    return [head + numbers[start : start + width] for start in range(0, len(numbers), width)]
 
 
 def _encoder(storage: Storage) -> Any:

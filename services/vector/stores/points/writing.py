@@ -11,16 +11,11 @@ import msgspec
 
 from services.vector.model import Chunk, Collection, Point, Vector, Words
 from services.vector.stores.database.connections import Record, Session
-from services.vector.stores.points import lexicon
+from services.vector.stores.points import lexicon, wire
 from services.vector.stores.points.layout import SCHEMA, Layout
-from services.vector.stores.points.terms import outlines, packing
+from services.vector.stores.points.terms import packing
 from services.vector.text import words
 
-_POINT: Final = (
-    *("n", "id", "document", "title", "passage", "position", "heading_path", "start_offset", "end_offset"),
-    *("page", "payload", "before"),
-)
-_LEXICAL: Final = ("n", "length", "once", "again", "times", "terms", "weights", "sequence")
 _PACKED: Final = 250
 """Points whose words are packed while those of as many others are written."""
 COLUMNS = (
@@ -99,19 +94,18 @@ async def insert(session: Session, collection: Collection, writes: Sequence[Writ
         for row in await session.fetch(f"SELECT nextval('{t['n']}') AS n FROM generate_series(1, $1::int)", len(writes))
     ]
     # Rows are made in threads: for a large document that takes longer than the event loop has time.
-    points = await asyncio.to_thread(_points, numbers, writes)
+    points, vectors = await asyncio.to_thread(_rows, collection, numbers, writes)
     parts = [slice(first, first + _PACKED) for first in range(0, len(writes), _PACKED)]
     # The server writes points while their words are packed.
-    packed: list[asyncio.Task[list[tuple[object, ...]]]] = []
+    packed: list[asyncio.Task[bytes]] = []
     for part in parts:
         before = packed[-1] if packed else None
         packed.append(asyncio.create_task(_after(before, collection, numbers[part], writes[part], sums)))
     try:
-        await session.copy(SCHEMA, t.bare("point"), _POINT, points)
-        vectors = [(n, write.vector) for n, write in zip(numbers, writes, strict=True)]
-        await session.copy(SCHEMA, t.bare("delta"), ("n", "embedding"), vectors)
+        await session.copy(SCHEMA, t.bare("point"), wire.POINT, points)
+        await session.copy(SCHEMA, t.bare("delta"), wire.DELTA, vectors)
         for task in packed:
-            await session.copy(SCHEMA, t.bare("lexical"), _LEXICAL, await task)
+            await session.copy(SCHEMA, t.bare("lexical"), wire.LEXICAL, await task)
     finally:
         for task in packed:
             task.cancel()
@@ -203,9 +197,13 @@ def point(row: Record, *, with_payload: bool = True) -> Point:
     )
 
 
-def _points(numbers: Sequence[int], writes: Sequence[Write]) -> list[tuple[object, ...]]:
-    """Rows of `point`."""
-    return [(n, *_row(write.point)) for n, write in zip(numbers, writes, strict=True)]
+def _rows(collection: Collection, numbers: Sequence[int], writes: Sequence[Write]) -> tuple[bytes, bytes]:
+    """Rows of `point` and of `delta`."""
+    vectors = [write.vector for write in writes if write.vector is not None]
+    return (
+        wire.points(numbers, [write.point for write in writes]),
+        wire.vectors(numbers, vectors, collection.storage),
+    )
 
 
 async def _after(
@@ -214,16 +212,14 @@ async def _after(
     numbers: Sequence[int],
     writes: Sequence[Write],
     sums: Sums,
-) -> list[tuple[object, ...]]:
+) -> bytes:
     """`_packed` in a thread, after the part before: two at once would only stand in each other's way."""
     if before is not None:
         await before
     return await asyncio.to_thread(_packed, collection, numbers, writes, sums)
 
 
-def _packed(
-    collection: Collection, numbers: Sequence[int], writes: Sequence[Write], sums: Sums
-) -> list[tuple[object, ...]]:
+def _packed(collection: Collection, numbers: Sequence[int], writes: Sequence[Write], sums: Sums) -> bytes:
     """Rows of `lexical`; what they add to the sums is added there."""
     every = [
         words.of_passage(write.text, collection.language) if write.words is None else write.words for write in writes
@@ -232,18 +228,4 @@ def _packed(
     sums.words += sum(one.length for one in every)
     sums.names.update(zip(packed.keys, packed.words, strict=True))
     sums.terms.update(dict(zip(packed.keys, packed.passages, strict=True)))
-    return [
-        (n, one.length, outline.once, outline.again, outline.times, outline.terms, weights, sequence)
-        for n, one, outline, weights, sequence in zip(
-            numbers, every, outlines.outlines(packed.weights), packed.weights, packed.sequences, strict=True
-        )
-    ]
-
-
-def _row(one: Point) -> tuple[object, ...]:
-    chunk = one.chunk
-    payload = msgspec.json.encode(one.payload).decode()
-    if chunk is None:
-        return one.id, None, None, one.text or None, None, None, None, None, None, payload, None
-    place = (chunk.index, list(chunk.heading_path), chunk.start, chunk.end, chunk.page or None)
-    return one.id, chunk.document, chunk.title, chunk.text, *place, payload, chunk.before or None
+    return wire.words(numbers, every, packed)

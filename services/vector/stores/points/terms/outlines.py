@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from services.vector.stores.database import copying
 from services.vector.stores.points.lexicon import ENTRY_BYTES, HASH_BYTES, NUMBER_BYTES
 
 PLACES: Final = 1_000_000_000
@@ -32,10 +33,10 @@ _EMPTY: Final = _HEADER.pack(PLACES, 0, 0)
 
 @dataclass(frozen=True, slots=True)
 class Outline:
-    """Of one passage. Vectors as they go over the wire; `again` and `times` are None without a number but 0."""
+    """Of one passage, as it goes over the wire. `again` and `times` are None without a number but 0."""
 
-    terms: list[int]
-    """What the words are found by."""
+    terms: bytes
+    """What the words are found by: an `int[]`."""
     once: bytes | None
     again: bytes | None
     times: bytes | None
@@ -60,13 +61,9 @@ def outlines(weights: Sequence[bytes]) -> list[Outline]:
     once = _vectors(len(weights), owners[single], places[single], ones[single])
     again = _vectors(len(weights), *several, ones[~single])
     times = _vectors(len(weights), *several, counts[~single])
-    ends = np.cumsum(sizes, dtype=np.int64).tolist()
-    every = terms.tolist()
     return [
-        Outline(every[end - size : end], a or _EMPTY, b, c)
-        if size <= _MOST_PLACES
-        else Outline(every[end - size : end], None, _EMPTY, None)
-        for size, end, a, b, c in zip(sizes, ends, once, again, times, strict=True)
+        Outline(found_by, a or _EMPTY, b, c) if size <= _MOST_PLACES else Outline(found_by, None, _EMPTY, None)
+        for size, found_by, a, b, c in zip(sizes, copying.integers(terms, sizes), once, again, times, strict=True)
     ]
 
 
