@@ -13,6 +13,7 @@ from services.vector.model import Chunk, Collection, Point, Vector, Words
 from services.vector.stores.database.connections import Record, Session
 from services.vector.stores.points import lexicon, wire
 from services.vector.stores.points.layout import SCHEMA, Layout
+from services.vector.stores.points.lexicon import HASH_BYTES
 from services.vector.stores.points.terms import packing
 from services.vector.text import words
 
@@ -139,8 +140,12 @@ async def publish(session: Session, collection: Collection, sums: Sums) -> int:
         ), counted AS (
             -- Reads h, so that it comes after the lock: two writers can't wait for each other on words.
             -- A word that is only taken away is there already, so its name does not matter.
+            -- Keys are packed and the rest are texts: asyncpg takes long over the elements of an array.
             INSERT INTO {t["term"]} AS old (key, word, points)
-            SELECT key, word, points FROM h, unnest($6::bytea[], $7::text[], $8::int[]) AS w (key, word, points)
+            SELECT substring($6::bytea FROM (place::int - 1) * {HASH_BYTES} + 1 FOR {HASH_BYTES}),
+                   coalesce(word, ''), points
+            FROM h, unnest(string_to_array($7::text, E'\\n'), string_to_array($8::text, ',')::int[])
+                WITH ORDINALITY AS w (word, points, place)
             ON CONFLICT (key) DO UPDATE SET points = old.points + EXCLUDED.points
         )
         SELECT seq FROM h
@@ -150,9 +155,9 @@ async def publish(session: Session, collection: Collection, sums: Sums) -> int:
         sums.points,
         sums.documents,
         sums.words,
-        list(terms),
-        [sums.names.get(key, "") for key in terms],
-        list(terms.values()),
+        b"".join(terms),
+        "\n".join([sums.names.get(key, "") for key in terms]),
+        ",".join(map(str, terms.values())),
     )
     return seq
 
