@@ -21,6 +21,8 @@ log = logging.getLogger(__name__)
 
 _GATHER_SECONDS: Final = 2.0
 _EVERYTHING_SECONDS: Final = 300.0
+_BEARABLE: Final = 2
+"""Times `delta_rows` that may wait before merging stops giving way to writers: every search looks through them."""
 
 
 class Maintenance:
@@ -71,7 +73,9 @@ class Maintenance:
                 async with self._database.session() as session:
                     await kept.sweep(session, collection, SPARE, A_POINT)
             if collection.indexed and await merging.waiting(self._database, collection, self._delta_rows):
-                await merging.merge(self._database, collection, self._index_jobs.follow)
+                await merging.merge(
+                    self._database, collection, self._index_jobs.follow, bearable=_BEARABLE * self._delta_rows
+                )
         except CollectionNotFound:
             pass
         except PergolaError as error:

@@ -2,6 +2,7 @@
 # ruff: noqa: S608 - the names of tables come from the layout
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator
 from typing import NamedTuple
 
@@ -13,6 +14,7 @@ from pergola.vector.v1 import document_pb2, point_pb2
 from services.vector.model import Chunk, Collection, Point
 from services.vector.stores import collections as collection_store
 from services.vector.stores.database.connections import Database
+from services.vector.stores.database.pool import Raw
 from services.vector.stores.points import merging
 from services.vector.stores.points import writing as point_store
 from services.vector.stores.points.layout import Layout
@@ -103,6 +105,41 @@ async def test_a_merge_builds_the_index_and_every_point_is_found_as_before(house
     everything = await house.vector.query(house.collection.name, vector=asked[0], k=1000, with_vector=True)
     assert len(everything) == 800
     assert all(len(one.point.vector.packed) == 4 * _DIMENSION for one in everything)
+
+
+@pytest.mark.parametrize(
+    ("bearable", "writing", "rests"),
+    [(1000, True, 3), (1000, False, 0), (750, True, 1), (0, True, 0)],
+    ids=["while somebody writes", "nobody writes", "until too many wait", "not asked to"],
+)
+async def test_merging_gives_way_to_writers_while_few_wait(
+    house: House, monkeypatch: pytest.MonkeyPatch, bearable: int, writing: bool, rests: int
+) -> None:
+    dice = np.random.default_rng(6)
+    documents = itertools.count()
+    rested: list[float] = []
+    move = merging._move_batch
+
+    async def write(count: int) -> None:
+        await _write(house, f"d{next(documents)}", dice.normal(size=(count, _DIMENSION)))
+
+    async def moved(connection: Raw, collection: Collection, last: int, batch: int) -> int:
+        count = await move(connection, collection, last, batch)
+        if writing:
+            # 700, 800 and 900 wait after the batches.
+            await write(300)
+        return count
+
+    async def rest(seconds: float) -> None:
+        rested.append(seconds)
+
+    await write(900)
+    await merging.merge(house.database, house.collection)
+    await write(600)
+    monkeypatch.setattr(merging, "_move_batch", moved)
+    monkeypatch.setattr(merging, "_rest", rest)
+    assert await merging.merge(house.database, house.collection, bearable=bearable) == 600
+    assert len(rested) == rests
 
 
 async def test_an_index_that_is_outgrown_is_made_anew_and_points_are_found_meanwhile(house: House) -> None:

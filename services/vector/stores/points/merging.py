@@ -6,7 +6,9 @@ after that, and so find what a batch moved meanwhile. The work is done by the ow
 """
 # ruff: noqa: S608 - texts are put together from constants and numbers of the catalogue; values are always bound
 
+import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
@@ -50,10 +52,12 @@ async def has_index(database: Database, collection: Collection) -> bool:
     return found
 
 
-async def merge(database: Database, collection: Collection, follow: Follow | None = None) -> int:
+async def merge(database: Database, collection: Collection, follow: Follow | None = None, *, bearable: int = 0) -> int:
     """Moves what is in the delta now, and builds the index if there is none; returns how many vectors were moved.
 
     `follow` is given what builds the index, to run it: with the number of vectors, and of the server's process.
+    While somebody writes, and no more than `bearable` vectors wait, writers have half of the time: a vector costs the
+    index ten times what it cost its writer, and the two would share the processor.
     Does nothing where another process is at it. Raises StoreUnavailable, CollectionNotFound.
     """
     async with database.owner_connection() as connection:
@@ -63,7 +67,7 @@ async def merge(database: Database, collection: Collection, follow: Follow | Non
                 return 0
             # The lock goes with the connection.
             ready = await _index_ready(connection, collection) and not await _outgrown(connection, collection)
-            moved = await _move(connection, collection, _BATCH_INDEXED if ready else _BATCH_PLAIN)
+            moved = await _move(connection, collection, *((_BATCH_INDEXED, bearable) if ready else (_BATCH_PLAIN, 0)))
             if not ready:
                 count = await connection.fetchval(f"SELECT count(*) FROM {Layout(collection.id)['vector']}")
                 build = connection.execute(layout.index(collection))
@@ -110,20 +114,44 @@ def _index(collection: Collection) -> str:
     )
 
 
-async def _move(connection: Raw, collection: Collection, batch: int) -> int:
-    t = Layout(collection.id)
-    last = await connection.fetchval(f"SELECT max(n) FROM {t['delta']}")
+async def _move(connection: Raw, collection: Collection, batch: int, bearable: int) -> int:
+    newest = f"SELECT max(n) FROM {Layout(collection.id)['delta']}"
+    last = seen = await connection.fetchval(newest)
     moved = 0
     while last is not None:
-        count = await connection.fetchval(
-            f"WITH b AS (DELETE FROM {t['delta']} WHERE n IN"
-            f" (SELECT n FROM {t['delta']} WHERE n <= $1 ORDER BY n LIMIT $2 FOR UPDATE SKIP LOCKED)"
-            f" RETURNING n, embedding), i AS (INSERT INTO {t['vector']} SELECT n, embedding FROM b)"
-            " SELECT count(*) FROM b",
-            last,
-            batch,
-        )
+        began = time.monotonic()
+        count = await _move_batch(connection, collection, last, batch)
         moved += count
         if count < batch:
             break
+        took, before = time.monotonic() - began, seen
+        seen = await connection.fetchval(newest)
+        if seen is not None and seen != before and await _wait_at_most(connection, collection, bearable):
+            await _rest(took)
     return moved
+
+
+async def _move_batch(connection: Raw, collection: Collection, last: int, batch: int) -> int:
+    """Moves the next so many vectors up to number `last`; returns how many there were."""
+    t = Layout(collection.id)
+    count: int = await connection.fetchval(
+        f"WITH b AS (DELETE FROM {t['delta']} WHERE n IN"
+        f" (SELECT n FROM {t['delta']} WHERE n <= $1 ORDER BY n LIMIT $2 FOR UPDATE SKIP LOCKED)"
+        f" RETURNING n, embedding), i AS (INSERT INTO {t['vector']} SELECT n, embedding FROM b)"
+        " SELECT count(*) FROM b",
+        last,
+        batch,
+    )
+    return count
+
+
+async def _wait_at_most(connection: Raw, collection: Collection, few: int) -> bool:
+    found: bool = await connection.fetchval(
+        f"SELECT count(*) <= $1::bigint FROM (SELECT FROM {Layout(collection.id)['delta']} LIMIT $1::bigint + 1) d",
+        few,
+    )
+    return found
+
+
+async def _rest(seconds: float) -> None:
+    await asyncio.sleep(seconds)

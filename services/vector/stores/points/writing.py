@@ -125,7 +125,7 @@ async def publish(session: Session, collection: Collection, sums: Sums) -> int:
     # A point that was replaced is not told as deleted first.
     deleted = [one for one in sums.deleted if one not in upserted]
     # In the order of the index on them, which is quicker.
-    terms = {key: points for key, points in sorted(sums.terms.items()) if points}
+    keys = sorted(key for key, points in sums.terms.items() if points)
     seq: int = await session.value(
         f"""
         WITH h AS (
@@ -155,9 +155,9 @@ async def publish(session: Session, collection: Collection, sums: Sums) -> int:
         sums.points,
         sums.documents,
         sums.words,
-        b"".join(terms),
-        "\n".join([sums.names.get(key, "") for key in terms]),
-        ",".join(map(str, terms.values())),
+        b"".join(keys),
+        "\n".join([sums.names.get(key, "") for key in keys]),
+        ",".join([str(sums.terms[key]) for key in keys]),
     )
     return seq
 
