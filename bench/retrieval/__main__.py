@@ -124,6 +124,7 @@ def _scale(index: PassageIndex, data: DataSet, vectors: KeptVectors, most: int) 
         index.settle(made_up.of)
         spent = (time.perf_counter() - begin) / (size - before) * 1000
         print(f"  added {size - before}: {spent:.1f} ms each, made-up vectors included; longest pause {longest:.1f} s")
+        _row(f"retrieve among {size}", index, data.questions, asked, _whole)
         _report(index, data.questions, asked)
         size = size * 3 if str(size).startswith("1") else size * 10 // 3
     sys.stdout.flush()
