@@ -10,5 +10,7 @@ STATEMENT_ENDS: Final = 0.25
 """How long after its call's deadline, or after its caller has gone, a statement may still run in PostgreSQL."""
 RECOVERY: Final = 10.0
 """How long after a dependency is back everything must work again."""
+COLD_STORE: Final = 30.0
+"""The same for a graph store that was just started: its Java is cold, and the first login alone takes seconds there."""
 COMMAND: Final = 60.0
 """How long a command may take that has little to do."""

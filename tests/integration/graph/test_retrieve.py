@@ -216,7 +216,7 @@ async def test_without_the_graph_store_passages_are_found_all_the_same(
 
 
 async def _works_again(door: GraphDoor) -> None:
-    async with asyncio.timeout(bounds.RECOVERY):
+    async with asyncio.timeout(bounds.COLD_STORE):
         while (await door.retrieve(QUESTION, ["docs"], k=3, mode="both")).degraded:  # noqa: ASYNC110 - another process's state
             await asyncio.sleep(0.1)
         assert await door.rows("RETURN 1") == [[1]]
