@@ -1,9 +1,9 @@
 """Messages that surely keep the rules of their contract, told without evaluating each rule.
 
-Asking protovalidate takes 25 µs for a question and 14 for a point, most of it because rules over a whole message make
-a copy of its vector and payload: a twentieth of the service's time for a question, and a fifth of an upsert's. What is told
-here is narrow, and holds the commonest messages: True means that no rule is broken, False says nothing. The numbers
-are those of the contract; tests/unit/vector/test_plain.py holds the answers to protovalidate's.
+Asking protovalidate takes 25 µs for a question and 14 for a point, most of it because rules over a whole message make a
+copy of its vector and payload: a twentieth of the service's time for a question, and a fifth of an upsert's. What is
+told here is narrow, and holds the commonest messages: True means that no rule is broken, False says nothing. The
+numbers are those of the contract; tests/unit/vector/test_plain.py holds the answers to protovalidate's.
 """
 
 import re
