@@ -1,95 +1,118 @@
-"""What passes without its rules being evaluated, held to protovalidate."""
+"""What passes without its rules being evaluated, held to protovalidate: every message with up to two things changed."""
 
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import pytest
-from google.protobuf.message import Message
-from hypothesis import given
-from hypothesis import strategies as st
 
 from pergola.vector.v1 import filter_pb2, querying_pb2
 from pergola.vector.v1 import point_pb2 as pb
 from services.runtime.server import validation
 from services.vector.handlers import plain
 
-_RIGHT: Final[dict[str, Any]] = {"collection": "c", "vector": pb.Vector(packed=b"\0" * 8)}
-
-
-def _long(most: int) -> st.SearchStrategy[str]:
-    """Texts of lengths about a limit, and short ones."""
-    lengths = st.sampled_from([0, 1, 2, most - 1, most, most + 1])
-    return st.builds(lambda letter, length: letter * length, st.sampled_from(["a", "é", "\U00020000"]), lengths)
-
-
-_VECTORS: Final = st.builds(
-    pb.Vector,
-    packed=st.sampled_from([0, 4, 7, 15_996, 16_000, 16_001]).map(bytes),
-    values=st.sampled_from([[], [1.0], [float("nan")]]),
-) | st.just(_RIGHT["vector"])
-_NAMES: Final = st.sampled_from(["", "c", "a" * 63, "a" * 64, "A", "a\n", "a b", "-a", "a_-9"])
-_POINTS: Final = st.builds(
-    pb.NewPoint, id=_long(256) | st.just("a"), text=_long(32_768) | st.just(""), vector=st.none() | _VECTORS
-)
-_ABSENT: Final = st.none()
-_QUESTIONS: Final = st.builds(
-    pb.QueryPointsRequest,
-    collection=_NAMES | st.just("c"),
-    text=_long(32_768) | st.just(""),
-    vector=_ABSENT | _VECTORS,
-    mode=st.sampled_from(["", "dense", "hybrid", "lexical", "other"]),
-    k=_ABSENT | st.sampled_from([-1, 0, 1, 1000, 1001]),
-    offset=_ABSENT | st.sampled_from([-1, 0, 10_000, 10_001]),
-    exact=_ABSENT | st.booleans(),
-    ef=_ABSENT | st.sampled_from([0, 1, 1001]),
-    with_payload=_ABSENT | st.booleans(),
-    payload_fields=st.sampled_from([[], ["a"], [""]]),
-    score_threshold=_ABSENT | st.sampled_from([0.5, float("inf")]),
-    lexical=_ABSENT | st.sampled_from([querying_pb2.LexicalOptions(phrases=["a"])]),
-    fusion=_ABSENT | st.sampled_from([querying_pb2.Fusion(method="rrf", rrf_k=0)]),
-    filter=_ABSENT | st.sampled_from([filter_pb2.Filter()]),
+_VECTOR: Final = pb.Vector(packed=bytes(8))
+_VECTORS: Final = (
+    None,
+    pb.Vector(),
+    pb.Vector(values=[1.0]),
+    pb.Vector(values=[float("nan")]),
+    pb.Vector(packed=bytes(8), values=[1.0]),
+    *(pb.Vector(packed=bytes(size)) for size in (7, 16_000, 16_001)),
 )
 
 
-def _holds(told: bool, message: Message) -> None:
-    if told:
-        assert validation.violations(message) == []
+def _texts(most: int) -> list[str]:
+    """About a limit of so many characters, of one to four bytes each."""
+    return ["", *(letter * length for letter in ("a", "é", "\U00020000") for length in (1, most, most + 1))]
 
 
-@given(st.builds(pb.UpsertPointsRequest, collection=_NAMES | st.just("c"), points=st.lists(_POINTS, max_size=3)))
-def test_points_that_pass_break_no_rule(request: pb.UpsertPointsRequest) -> None:
-    _holds(plain.points(request), request)
+_NAMES: Final = ("", "c", "a" * 63, "a" * 64, "A", "a\n", "a b", "-a", "a_-9")
+_POINTS: Final[Mapping[str, Sequence[Any]]] = {
+    "id": _texts(256),
+    "text": _texts(32_768),
+    "vector": _VECTORS,
+    "payload": ({"a": [1, {"b": None}]},),
+}
+_QUESTIONS: Final[Mapping[str, Sequence[Any]]] = {
+    "collection": _NAMES,
+    "text": _texts(32_768),
+    "vector": _VECTORS,
+    "mode": ("dense", "hybrid", "lexical", "other"),
+    "k": (-1, 0, 1, 1000, 1001),
+    "offset": (-1, 10_000, 10_001),
+    "exact": (True,),
+    "ef": (0, 1, 1000, 1001),
+    "with_payload": (False, True),
+    "with_vector": (True,),
+    "payload_fields": (["a"], [""]),
+    "score_threshold": (0.5, float("inf")),
+    "lexical": (querying_pb2.LexicalOptions(), querying_pb2.LexicalOptions(phrases=["a"])),
+    "fusion": (querying_pb2.Fusion(method="rrf"), querying_pb2.Fusion(method="scores", rrf_k=1)),
+    "filter": (filter_pb2.Filter(),),
+}
 
 
-@given(_QUESTIONS)
-def test_questions_that_pass_break_no_rule(request: pb.QueryPointsRequest) -> None:
-    _holds(plain.question(request), request)
-    batch = pb.QueryBatchRequest(collection=request.collection, queries=[request])
-    _holds(plain.questions(batch), batch)
+def _changed(right: Mapping[str, Any], options: Mapping[str, Sequence[Any]]) -> Iterator[dict[str, Any]]:
+    """`right` as it is, with each field changed in each way, and with each two."""
+    yield dict(right)
+    single = [(field, value) for field, values in options.items() for value in values]
+    for field, value in single:
+        yield {**right, field: value}
+    for (one, first), (other, second) in itertools.combinations(single, 2):
+        if one != other:
+            yield {**right, one: first, other: second}
 
 
+@pytest.mark.parametrize("given", [{"vector": _VECTOR}, {"text": "a"}, {"text": "a", "vector": _VECTOR}])
+def test_points_that_pass_break_no_rule(given: dict[str, Any]) -> None:
+    passed = 0
+    for fields in _changed({"id": "a", **given}, _POINTS):
+        point = pb.NewPoint(**fields)
+        if plain.point(point):
+            passed += 1
+            assert validation.violations(point) == []
+            assert plain.points(pb.UpsertPointsRequest(collection="c", points=[point]))
+    assert passed > 1
+
+
+@pytest.mark.parametrize("given", [{"vector": _VECTOR}, {"text": "a"}, {"text": "a", "vector": _VECTOR}])
+def test_questions_that_pass_break_no_rule(given: dict[str, Any]) -> None:
+    passed = 0
+    for fields in _changed({"collection": "c", **given}, _QUESTIONS):
+        question = pb.QueryPointsRequest(**fields)
+        if plain.question(question):
+            passed += 1
+            assert validation.violations(question) == []
+            assert plain.questions(pb.QueryBatchRequest(collection="c", queries=[question]))
+    assert passed > 1
+
+
+@pytest.mark.parametrize("name", _NAMES)
 @pytest.mark.parametrize("count", [0, 1, 1000, 1001])
-def test_more_than_a_call_takes_does_not_pass(count: int) -> None:
-    points = pb.UpsertPointsRequest(collection="c", points=[pb.NewPoint(id="a", text="b")] * count)
+def test_whole_requests_pass_just_when_they_are_right(name: str, count: int) -> None:
+    points = pb.UpsertPointsRequest(collection=name, points=[pb.NewPoint(id="a", text="b")] * count)
     assert plain.points(points) == (validation.violations(points) == [])
-    queries = pb.QueryBatchRequest(collection="c", queries=[pb.QueryPointsRequest(**_RIGHT)] * count)
+    question = pb.QueryPointsRequest(collection="c", vector=_VECTOR)
+    queries = pb.QueryBatchRequest(collection=name, queries=[question] * (count // 10 + count % 10))
     assert plain.questions(queries) == (validation.violations(queries) == [])
 
 
 @pytest.mark.parametrize(
     "asked",
     [
-        {},
-        {"mode": "dense", "k": 1000, "offset": 10_000, "with_payload": False, "with_vector": True},
-        {"text": "a", "mode": "hybrid"},
+        {"vector": _VECTOR},
+        {"vector": _VECTOR, "mode": "dense", "k": 1000, "offset": 10_000, "with_payload": False, "with_vector": True},
+        {"vector": _VECTOR, "text": "a", "mode": "hybrid"},
         {"text": "a", "mode": "lexical", "k": 1},
-        {"text": "a", "vector": None},
+        {"text": "a"},
     ],
 )
 def test_the_usual_questions_pass(asked: dict[str, Any]) -> None:
-    assert plain.question(pb.QueryPointsRequest(**_RIGHT | asked))
+    assert plain.question(pb.QueryPointsRequest(collection="c", **asked))
 
 
 def test_the_usual_points_pass() -> None:
-    points = [pb.NewPoint(id="a", text="b"), pb.NewPoint(id="c", vector=_RIGHT["vector"])]
+    points = [pb.NewPoint(id="a", text="b"), pb.NewPoint(id="c", vector=_VECTOR)]
     points[0].payload.update({"a": [1, {"b": None}]})
     assert plain.points(pb.UpsertPointsRequest(collection="c", points=points))
