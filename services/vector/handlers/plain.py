@@ -33,7 +33,10 @@ def point(one: pb.NewPoint) -> bool:
 
 
 def question(request: pb.QueryPointsRequest) -> bool:
-    """Whether a QueryPointsRequest surely is right: a vector or a text, and nothing unusual asked for."""
+    """Whether a QueryPointsRequest surely is right: a vector or a text, and nothing unusual asked for.
+
+    The contract has no rules for a filter's parts; what is wrong with one is told when it is read (filters.py).
+    """
     text, mode = request.text, request.mode
     if _NAMED(request.collection) is None or len(text) > _LONGEST_QUESTION:
         return False
@@ -48,7 +51,6 @@ def question(request: pb.QueryPointsRequest) -> bool:
         or not 0 <= request.offset <= _DEEPEST
         or request.exact
         or request.payload_fields
-        or request.HasField("filter")
         or request.HasField("score_threshold")
         or request.HasField("ef")
         or request.HasField("lexical")

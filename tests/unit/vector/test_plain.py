@@ -88,6 +88,11 @@ def test_questions_that_pass_break_no_rule(given: dict[str, Any]) -> None:
     assert passed > 1
 
 
+def test_filters_have_no_rules_to_keep() -> None:
+    assert "buf/validate/validate.proto" not in [one.name for one in filter_pb2.DESCRIPTOR.dependencies]
+    assert "buf/validate/validate.proto" in [one.name for one in pb.DESCRIPTOR.dependencies]
+
+
 @pytest.mark.parametrize("name", _NAMES)
 @pytest.mark.parametrize("count", [0, 1, 1000, 1001])
 def test_whole_requests_pass_just_when_they_are_right(name: str, count: int) -> None:
