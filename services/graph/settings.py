@@ -83,8 +83,8 @@ class GraphSettings(ServiceSettings, frozen=True, kw_only=True):
     follow: Annotated[bool, Meta(description="Whether this process follows collections; reading works without.")] = True
     follow_poll_seconds: Annotated[
         float,
-        Meta(gt=0, le=3600, description="Seconds between two looks for collections to follow."),
-    ] = 2.0
+        Meta(gt=0, le=3600, description="Seconds between two looks for collections to follow; more while it is slow."),
+    ] = 0.5
     follow_lease_seconds: Annotated[
         float,
         Meta(

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
+from pergola.vector.v1 import collection_pb2
 from tests.stacks import Stores
 from tests.support import graph
 from tests.support.fake_embeddings import DIMENSION, FakeEmbeddings
@@ -21,6 +22,16 @@ async def vector_service(stores: Stores, fake: FakeEmbeddings) -> AsyncIterator[
     }
     async with graph.vector_service(stores, environ) as running:
         yield running
+
+
+async def read_whole(door: GraphDoor, vector: VectorDoor) -> None:
+    """Returns when a service that was just started has read every collection: what a name is, is judged over all of an
+    index, and one collection can be asked before the others are there."""
+    listed = await vector.collections.ListCollections(collection_pb2.ListCollectionsRequest())
+    for one in listed.collections:
+        if one.graph:
+            answer = await door.retrieve("What is there?", [one.name], k=1)
+            assert answer.degraded == "", one.name
 
 
 async def everything(door: GraphDoor, collections: Sequence[str], questions: Sequence[str], **fields: Any) -> list[Any]:

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass, field
 from typing import Final
 
+from services.graph import looking
 from services.graph.feed import Feed
 from services.graph.follower.collection import CollectionFollower, Pace
 from services.graph.follower.meters import FollowerMeters
@@ -63,6 +64,7 @@ class Follower:
         """Runs until it is cancelled, and then gives back what it has claimed."""
         try:
             while True:
+                began = time.monotonic()
                 try:
                     await self._look()
                     self._complained = False
@@ -71,7 +73,7 @@ class Follower:
                     if not self._complained:
                         log.warning("can't look for collections to follow, trying on: %s", error.message)
                     self._complained = True
-                await asyncio.sleep(self._poll)
+                await asyncio.sleep(looking.pause(self._poll, time.monotonic() - began))
         finally:
             running = [run.task for run in self._runs.values() if run.task is not None]
             for task in running:

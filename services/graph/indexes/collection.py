@@ -27,7 +27,8 @@ _WATCHER: Final = "graph-index"
 """Its name at the feed. It acknowledges nothing: where it is, is of no use to another process."""
 _PHRASES: Final = 2048
 _AT_ONCE: Final = 500
-_HEAR_EVERY: Final = 1.0
+_HEAR_EVERY: Final = 2.0
+"""Seconds, at least: each collection asks the graph store."""
 _HEAR_SECONDS: Final = 5.0
 """Most time for the graph store to tell what was said by hand: passages are not kept waiting for it."""
 

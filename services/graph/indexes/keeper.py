@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
+from services.graph import looking
 from services.graph.feed import Feed
 from services.graph.indexes.collection import IndexedCollection
 from services.graph.indexes.held import HeldIndex
@@ -67,6 +68,7 @@ class Indexes:
         """Works until it is cancelled."""
         try:
             while True:
+                began = time.monotonic()
                 try:
                     await self._look()
                     self._complained = False
@@ -77,7 +79,7 @@ class Indexes:
                 # For the meters: an index is asked in its own thread alone.
                 await asyncio.gather(*(held.measure() for held in list(self._held.values())))
                 self._save_due()
-                await asyncio.sleep(self._poll)
+                await asyncio.sleep(looking.pause(self._poll, time.monotonic() - began))
         finally:
             running = [run.task for run in self._runs.values() if run.task is not None]
             for task in running:
