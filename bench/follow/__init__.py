@@ -18,7 +18,7 @@ from bench.evaluation import corpus
 from bench.evaluation.suite import Suite, running
 from bench.retrieval.questions import Text
 
-_DOCUMENTS: Final = 60
+_DOCUMENTS: Final = 120
 _FOLLOWED: Final = "with a graph"
 _ALONE: Final = "without"
 _NEEDED: Final = 0.3
