@@ -19,6 +19,7 @@ from bench.evaluation.suite import Suite, running
 from bench.retrieval.questions import Text
 
 _DOCUMENTS: Final = 120
+"""With half as many the medians of five rounds went from 0.28x to 0.33x, without a change."""
 _FOLLOWED: Final = "with a graph"
 _ALONE: Final = "without"
 _NEEDED: Final = 0.3

@@ -5,7 +5,7 @@ from typing import Final
 _TIMES: Final = 9
 """Of ten parts of the time, looking takes one at most: a look costs what there is to look at."""
 _LONGEST: Final = 5.0
-"""Seconds that a slow look adds at most: one that a frozen neighbour held up says nothing about the next."""
+"""Seconds that a slow look makes the pause at most: one that a frozen neighbour held up says nothing about the next."""
 
 
 def pause(poll_seconds: float, took: float) -> float:

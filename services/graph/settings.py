@@ -83,7 +83,11 @@ class GraphSettings(ServiceSettings, frozen=True, kw_only=True):
     follow: Annotated[bool, Meta(description="Whether this process follows collections; reading works without.")] = True
     follow_poll_seconds: Annotated[
         float,
-        Meta(gt=0, le=3600, description="Seconds between two looks for collections to follow; more while it is slow."),
+        Meta(
+            gt=0,
+            le=3600,
+            description="Seconds between two looks for collections to follow; more while looking takes long.",
+        ),
     ] = 0.5
     follow_lease_seconds: Annotated[
         float,

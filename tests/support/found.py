@@ -24,10 +24,11 @@ async def vector_service(stores: Stores, fake: FakeEmbeddings) -> AsyncIterator[
         yield running
 
 
-async def read_whole(door: GraphDoor, vector: VectorDoor) -> None:
+async def until_all_are_read(door: GraphDoor, vector: VectorDoor) -> None:
     """Returns when a service that was just started has read every collection: what a name is, is judged over all of an
     index, and one collection can be asked before the others are there."""
     listed = await vector.collections.ListCollections(collection_pb2.ListCollectionsRequest())
+    assert not listed.next_page_token
     for one in listed.collections:
         if one.graph:
             answer = await door.retrieve("What is there?", [one.name], k=1)

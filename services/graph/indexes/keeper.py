@@ -76,10 +76,11 @@ class Indexes:
                     if not self._complained:
                         log.warning("can't look for collections to index, trying on: %s", error.message)
                     self._complained = True
-                # For the meters: an index is asked in its own thread alone.
+                took = time.monotonic() - began
+                # For the meters: an index is asked in its own thread alone, and so behind what that is at.
                 await asyncio.gather(*(held.measure() for held in list(self._held.values())))
                 self._save_due()
-                await asyncio.sleep(looking.pause(self._poll, time.monotonic() - began))
+                await asyncio.sleep(looking.pause(self._poll, took))
         finally:
             running = [run.task for run in self._runs.values() if run.task is not None]
             for task in running:

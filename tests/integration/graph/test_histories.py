@@ -12,7 +12,7 @@ from tests import bounds
 from tests.stacks import Stores
 from tests.support import graph
 from tests.support.fake_embeddings import fake_embeddings
-from tests.support.found import everything, read_whole, vector_service
+from tests.support.found import everything, until_all_are_read, vector_service
 from tests.support.graph import GraphDoor, VectorDoor
 from tests.support.histories.graphs import Graph, rebuild
 from tests.support.histories.operations import history, served
@@ -63,7 +63,7 @@ async def test_what_is_exported_and_found_is_what_is_left(
         assert await ServedGraph(door, vector, name).export() == await new.export(), number
         # Of two indexes that are built at once, from one graph and from the other.
         async with graph.graph_service(stores, vector.address, follow="false") as fresh:
-            await read_whole(fresh, vector)
+            await until_all_are_read(fresh, vector)
             built = await everything(fresh, [other], QUESTIONS)
             assert await everything(fresh, [name], QUESTIONS) == built, number
         # And the one that has seen it all; it hears of what is said when it asks.

@@ -16,7 +16,7 @@ from tests import bounds
 from tests.stacks import Stores
 from tests.support import graph
 from tests.support.fake_embeddings import FakeEmbeddings, fake_embeddings
-from tests.support.found import everything, read_whole, vector_service
+from tests.support.found import everything, until_all_are_read, vector_service
 from tests.support.graph import GraphDoor, VectorDoor
 
 _PEOPLE: Final = ["Ada Lovelace", "Alan Turing", "Grace Hopper", "Karl Weierstrass", "Sofia Kovalevskaya"]
@@ -88,7 +88,7 @@ async def test_after_any_changes_it_answers_as_one_built_anew(
             await vector.points.UpsertPoints(point_pb2.UpsertPointsRequest(collection=name, points=points))
     await vector.caught_up(name)
     async with graph.graph_service(stores, vector.address, follow="false") as fresh:
-        await read_whole(fresh, vector)
+        await until_all_are_read(fresh, vector)
         assert await everything(door, [name], _QUESTIONS) == await everything(fresh, [name], _QUESTIONS)
 
 
