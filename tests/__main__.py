@@ -1,8 +1,9 @@
 """All tests, in two sessions of pytest side by side, each on servers of its own: `python -m tests`.
 
 Most tests wait for a server more than they work, so that one session leaves half of two cores idle. What a session
-prints comes line by line, with its number in front; the last line counts the tests of both. A signal ends both
-sessions, which stop what they started before.
+prints comes line by line, with its number in front. The last lines name every test that failed, with its reason, and
+the slowest ones, and count the tests of both: whoever sees only the end of a long log still learns what to look at. A
+signal ends both sessions, which stop what they started before.
 """
 
 import os
@@ -19,6 +20,9 @@ from typing import Final
 
 _SECOND: Final = ("tests/integration/graph",)
 """What the second session runs, on both graph stores; the first has everything else. About half of the time each."""
+
+_REASON_LINES: Final = 12
+_SLOWEST: Final = 10
 
 
 def main() -> int:
@@ -40,7 +44,17 @@ def main() -> int:
         codes = [session.wait() for session in sessions]
         for reader in readers:
             reader.join()
-        found = sum((_counted(report) for report in reports), Counter[str]())
+        suites = [suite for report in reports for suite in _suites(report)]
+    found = sum((_counted(suite) for suite in suites), Counter[str]())
+    cases = [case for suite in suites for case in suite.iter("testcase")]
+    for case in sorted(cases, key=_seconds, reverse=True)[:_SLOWEST]:
+        print(f"{_seconds(case):6.1f} s  {_name(case)}")
+    for case in cases:
+        for failure in (*case.iter("failure"), *case.iter("error")):
+            print(f"FAILED {_name(case)}")
+            # Pytest ends a report with the error and its place.
+            for line in (failure.text or failure.get("message") or "").splitlines()[-_REASON_LINES:]:
+                print(f"  {line}")
     failed = found["failures"] + found["errors"]
     passed = found["tests"] - failed - found["skipped"]
     print(f"{passed} passed, {failed} failed, {found['skipped']} skipped", flush=True)
@@ -73,15 +87,24 @@ def _relay(number: int, session: "subprocess.Popen[str]") -> None:
         print(f"{number}| {line}", end="", flush=True)
 
 
-def _counted(report: Path) -> Counter[str]:
-    """How many tests ran, failed and were skipped; none where a session ended before it could say so."""
+def _suites(report: Path) -> list[ET.Element]:
+    """What a session's tests came to; nothing where it ended before it could say so."""
     if not report.exists():
-        return Counter()
+        return []
     # Written by our own session a moment ago.
-    suites = ET.parse(report).getroot().iter("testsuite")  # noqa: S314
-    return Counter(
-        {name: int(one.get(name, "0")) for one in suites for name in ("tests", "failures", "errors", "skipped")}
-    )
+    return list(ET.parse(report).getroot().iter("testsuite"))  # noqa: S314
+
+
+def _counted(suite: ET.Element) -> Counter[str]:
+    return Counter({name: int(suite.get(name, "0")) for name in ("tests", "failures", "errors", "skipped")})
+
+
+def _name(case: ET.Element) -> str:
+    return f"{case.get('classname')}::{case.get('name')}"
+
+
+def _seconds(case: ET.Element) -> float:
+    return float(case.get("time", "0"))
 
 
 if __name__ == "__main__":
