@@ -6,6 +6,7 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import hypothesis
 import pytest
 
 from local import settings
@@ -14,6 +15,10 @@ from local.errors import DataDirectoryHeld
 from local.stack import Stack
 from tests import stacks
 from tests.fakes.provider import FakeProvider
+
+# How long an example takes is the machine's affair: one that is taken away for a moment would fail a right test.
+hypothesis.settings.register_profile("pergola", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("pergola")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

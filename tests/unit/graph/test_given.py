@@ -68,7 +68,7 @@ _CHANGES = st.lists(
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=300)
 @given(_CHANGES)
 async def test_read_on_is_as_good_as_read_anew(changes: list[tuple[str, str, str, int]]) -> None:
     log, mentions = Log(), GivenMentions("default", "docs")

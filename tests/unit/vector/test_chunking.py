@@ -162,7 +162,7 @@ def test_a_passage_takes_what_its_own_header_leaves(pieces: WordPieces) -> None:
     assert pieces.encode([whole])[0].ids == pieces.encode([f"{whole} word"])[0].ids
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @example(text="!" * 12 + "\x1b" + "!" * 12, form="text", estimate=False)
 @given(
     text=st.text(
@@ -195,7 +195,7 @@ _WORDS = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @example(title="word " * 5 + "가나다" * 2, headings=[], text="word " * 9 + "unbelievablyoverextended" * 4,
          mode="structure", tokens=48, estimate=False)  # fmt: skip
 @given(

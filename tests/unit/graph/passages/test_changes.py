@@ -5,7 +5,7 @@ from unittest.mock import patch
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from services.graph.passages.index import links
@@ -51,7 +51,7 @@ _CHANGES = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 @given(_CHANGES, st.sampled_from([1, 64, 8192]))
 def test_changed_is_as_good_as_rebuilt(changes: list[tuple[str, str, tuple[str, str]]], compaction: int) -> None:
     with patch.object(links, "_LEAST_COMPACTION", compaction):
