@@ -91,6 +91,9 @@ class LocalSettings:
     graph_store_heap_mb: int = 512
     """PERGOLA_GRAPH_STORE_HEAP_MB: heap of the graph store, in MiB."""
 
+    graph_store_java_options: tuple[str, ...] = ()
+    """PERGOLA_GRAPH_STORE_JAVA_OPTIONS: more options for its Java, between spaces, after our own."""
+
     envoy_binary: Path | None = None
     """PERGOLA_ENVOY_BINARY: another `envoy` (1.40 or newer)."""
 
@@ -109,7 +112,10 @@ _MEGABYTES = {
 }
 _PORT_NAMES = {port_setting(name): name for name in PORTS}
 GRAPH_STORES = ("arcadedb", "neo4j")
-OWN_NAMES = frozenset({*_PATHS, *_MEGABYTES, *_PORT_NAMES, "PERGOLA_POSTGRES_USER", "PERGOLA_GRAPH_STORE"})
+_JAVA_OPTIONS = "PERGOLA_GRAPH_STORE_JAVA_OPTIONS"
+OWN_NAMES = frozenset(
+    {*_PATHS, *_MEGABYTES, *_PORT_NAMES, "PERGOLA_POSTGRES_USER", "PERGOLA_GRAPH_STORE", _JAVA_OPTIONS}
+)
 
 
 def load(environ: Mapping[str, str]) -> LocalSettings:
@@ -134,6 +140,11 @@ def load(environ: Mapping[str, str]) -> LocalSettings:
             if text not in GRAPH_STORES:
                 problems.append(f"{name}: {text!r} is none of {', '.join(GRAPH_STORES)}")
             values["graph_store"] = text
+        elif name == _JAVA_OPTIONS:
+            options = tuple(text.split())
+            # Anything else would be taken for the program, or for a file of arguments.
+            problems.extend(f"{name}: {one!r} is no option: it must begin with `-`" for one in options if one[0] != "-")
+            values["graph_store_java_options"] = options
         elif name == "PERGOLA_POSTGRES_USER":
             values["postgres_user"] = text
         elif name in _DECIDED_HERE:

@@ -21,7 +21,11 @@ CHECKOUT = Path(__file__).resolve().parents[1]
 def test_environ() -> dict[str, str]:
     """What a test's stack starts with: none of the developer's own settings; the model's graph is kept between runs."""
     own = {name: value for name, value in os.environ.items() if not name.startswith("PERGOLA_")}
-    return own | {"PERGOLA_MODELS_DIR": str(CHECKOUT / "build" / "models")}
+    return own | {
+        "PERGOLA_MODELS_DIR": str(CHECKOUT / "build" / "models"),
+        # Tests start graph stores often and none gets warm: most of their processor time would go to the compiler.
+        "PERGOLA_GRAPH_STORE_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1",
+    }
 
 
 class Parts:

@@ -43,7 +43,7 @@ _ARGUMENTS = """\
 -Darcadedb.txWalFlush=2
 -Darcadedb.opencypher.loadCsv.allowFileUrls=false
 -Darcadedb.opencypher.loadCsv.allowRemoteUrls=false
--cp
+{options}-cp
 {jars}/*
 com.arcadedb.server.ArcadeDBServer
 """
@@ -79,6 +79,7 @@ class ArcadeDB(Component):
         text = _ARGUMENTS.format(
             heap=self.site.settings.graph_store_heap_mb,
             directory=self._directory,
+            options="".join(f"{one}\n" for one in self.site.settings.graph_store_java_options),
             password_file=self.site.data.secret_file("graph-store"),
             host=LOOPBACK,
             http_port=self.site.ports["graph-store-admin"],

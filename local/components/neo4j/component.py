@@ -31,7 +31,7 @@ _ARGUMENTS = """\
 -Dio.netty.tryReflectionSetAccessible=true
 -Dlog4j2.disable.jmx=true
 -Dfile.encoding=UTF8
--cp
+{options}-cp
 {jars}/*
 {start}
 {directory}
@@ -106,6 +106,7 @@ class Neo4j(Component):
         text = _ARGUMENTS.format(
             heap=heap,
             directory=self._directory,
+            options="".join(f"{one}\n" for one in self.site.settings.graph_store_java_options),
             jars=jars.PLACE,
             start=jars.START,
             password_file=self.site.data.secret_file("graph-store"),

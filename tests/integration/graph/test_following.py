@@ -80,7 +80,7 @@ DEATHS = ("follower", "store", "follower", "both", "follower")
 """Who dies, round by round and over again."""
 
 
-@pytest.mark.timeout(480)
+@pytest.mark.timeout(900)
 async def test_exactly_once_while_followers_and_the_store_die(
     stores: Stores,
     store: GraphStore,

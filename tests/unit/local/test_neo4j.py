@@ -15,10 +15,10 @@ from local.errors import PartFailed, SettingsError
 from local.system.datadir import DataDirectory
 
 
-def _site(tmp_path: Path, kind: str) -> Site:
+def _site(tmp_path: Path, kind: str, **more: str) -> Site:
     data = DataDirectory(tmp_path / "data")
     data.acquire()
-    own = settings.load({"PERGOLA_GRAPH_STORE": kind})
+    own = settings.load({"PERGOLA_GRAPH_STORE": kind} | more)
     ports = plan.choose_ports(["graph-store"], {}, own.graph_store)
     site = Site(data, own, ports, {}, Callers({}, data))
     data.release()
@@ -55,6 +55,15 @@ def test_it_has_no_port_for_administration(tmp_path: Path) -> None:
     assert "PERGOLA_GRAPH_STORE_ADMIN_URL" not in offered
     assert offered["PERGOLA_GRAPH_STORE_URL"] == f"bolt://{site.address('graph-store')}"
     assert Neo4j(site).offers("chat") == {}
+
+
+@pytest.mark.parametrize("kind", settings.GRAPH_STORES)
+def test_its_java_gets_the_options_that_were_given(tmp_path: Path, kind: str) -> None:
+    site = _site(tmp_path, kind, PERGOLA_GRAPH_STORE_JAVA_OPTIONS=" -Xss2m  -Da=b ")
+    component = plan.make_components(site, ["graph-store"], lambda _part: {})["graph-store"]
+    component.prepare()
+    lines = (site.data.run / "graph-store.args").read_text().splitlines()
+    assert lines.index('"-Xss2m"') + 1 == lines.index('"-Da=b"') < lines.index('"-cp"')
 
 
 def test_without_a_jdk_what_to_install_is_said(tmp_path: Path) -> None:

@@ -29,11 +29,14 @@ def test_all_wrong_settings_are_named_at_once() -> None:
         "PERGOLA_POSTGRS_PORT": "5432",
         "PERGOLA_VECTOR_METRICS_LISTEN": "0.0.0.0:9000",
         "PERGOLA_REDIS_STATE_URL": "redis://elsewhere:6379/0",
+        "PERGOLA_GRAPH_STORE_JAVA_OPTIONS": "-Xss1m @elsewhere",
     }
     with pytest.raises(SettingsError) as caught:
         settings.load(environ)
     assert all(name in str(caught.value) for name in environ)
     assert "PERGOLA_VECTOR_METRICS_PORT" in str(caught.value)
+    assert "'@elsewhere' is no option" in str(caught.value)
+    assert "-Xss1m" not in str(caught.value)
 
 
 def test_own_settings_stay_here_and_others_pass_through(tmp_path: Path) -> None:
