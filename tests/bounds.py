@@ -1,4 +1,7 @@
-"""The only durations that tests assert, all in seconds. Generous: they tell a broken promise, not a slow machine."""
+"""The only durations that tests assert, all in seconds. Generous: they tell a broken promise, not a slow machine.
+
+The shortest are held against support/steady.py, whose clock stands still while the machine does.
+"""
 
 from typing import Final
 

@@ -1,7 +1,6 @@
 """A statement ends in PostgreSQL when whoever asked through the gateway has gone, or has no time left."""
 
 import asyncio
-import time
 import uuid
 from collections.abc import AsyncIterator
 from typing import Any, Final
@@ -13,6 +12,7 @@ import pytest_asyncio
 from tests import bounds
 from tests.stacks import Suite
 from tests.support.held import Held
+from tests.support.steady import steady
 
 _POINTS: Final = [{"id": f"p{n}", "text": "a lantern", "vector": {"values": [1, n, 0]}} for n in range(3)]
 _SECONDS: Final = 1.0
@@ -64,7 +64,7 @@ async def test_who_leaves_takes_the_statement_along(suite: Suite, base: str, hel
     async with aiohttp.ClientSession(suite.gateway, connector=aiohttp.TCPConnector(force_close=True)) as leaving:
         asked = asyncio.ensure_future(leaving.post(f"{base}/points/{rest}".rstrip("/"), json=body))
         await held.until(1)
-        left = time.monotonic()
+        left = steady()
         asked.cancel()
         await held.until(0, by=left + bounds.STATEMENT_ENDS)
 
@@ -74,7 +74,7 @@ async def test_a_deadline_takes_the_statement_along(
     http: aiohttp.ClientSession, base: str, held: Held, kind: str
 ) -> None:
     rest, body = _QUESTIONS[kind]
-    began = time.monotonic()
+    began = steady()
     asked = asyncio.ensure_future(
         http.post(f"{base}/points/{rest}".rstrip("/"), json=body, headers={"grpc-timeout": f"{_SECONDS:.0f}S"})
     )

@@ -2,12 +2,12 @@
 outside."""
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any
 
 from services.vector.stores.points.layout import Layout
 from tests import bounds
+from tests.support.steady import steady
 
 _LOOK_SECONDS = 0.002
 
@@ -36,13 +36,13 @@ class Held:
         await self._until((alone, together), lambda several: (len(several) - sum(several), sum(several)), by)
 
     async def until(self, count: int, by: float | None = None) -> None:
-        """Until so many statements wait, of whatever kind, at the monotonic time `by` at the latest."""
+        """Until so many statements wait, of whatever kind, at the time `by` of steady() at the latest."""
         await self._until(count, len, by)
 
     async def _until(self, wanted: object, told: Callable[[list[bool]], object], by: float | None) -> None:
-        end = time.monotonic() + bounds.RECOVERY if by is None else by
+        end = steady() + bounds.RECOVERY if by is None else by
         while (found := told(await self._waiting())) != wanted:
-            assert time.monotonic() < end, f"{found} still wait, not {wanted}"
+            assert steady() < end, f"{found} still wait, not {wanted}"
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def _waiting(self) -> list[bool]:

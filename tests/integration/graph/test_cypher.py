@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import random
-import time
 from typing import Any
 
 import grpc
@@ -16,6 +15,7 @@ from tests.stacks import Stores
 from tests.support import graph
 from tests.support.cache import reason
 from tests.support.graph import GraphDoor
+from tests.support.steady import steady
 
 ENDLESS = "UNWIND range(1, 3000000) AS a UNWIND range(1, 3000000) AS b WITH a, b WHERE a % 7 = 9 RETURN count(a)"
 """Works for hours without a row."""
@@ -50,7 +50,7 @@ async def begun(store: GraphStore) -> None:
 
 async def leave(call: Any) -> float:
     """Cancels a call, and tells when."""
-    left = time.monotonic()
+    left = steady()
     call.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await call.read()
@@ -58,10 +58,10 @@ async def leave(call: Any) -> float:
 
 
 async def nothing_runs(store: GraphStore, by: float | None = None) -> None:
-    """Returns when the store works on nothing, which must be so at the monotonic time `by`; None: sometime soon."""
-    by = time.monotonic() + bounds.RECOVERY if by is None else by
+    """Returns when the store works on nothing, which must be so at the steady time `by`; None: sometime soon."""
+    by = steady() + bounds.RECOVERY if by is None else by
     while await running(store):
-        assert time.monotonic() < by, "a statement still runs in the store"
+        assert steady() < by, "a statement still runs in the store"
         await asyncio.sleep(0.01)
 
 
@@ -104,7 +104,7 @@ async def test_more_rows_than_wanted_end_the_query(door: GraphDoor, store: Graph
     await nothing_runs(store)
     messages = [message async for message in door.query(FLOOD, max_rows=700)]
     assert (messages[-1].done.row_count, messages[-1].done.truncated) == (700, True)
-    await nothing_runs(store, time.monotonic() + bounds.AFTER_CANCEL)
+    await nothing_runs(store, steady() + bounds.AFTER_CANCEL)
 
 
 async def test_more_bytes_than_allowed_are_an_error(stores: Stores) -> None:
@@ -118,12 +118,12 @@ async def test_a_query_ends_at_its_deadline_in_the_store_too(
     door: GraphDoor, store: GraphStore, statement: str
 ) -> None:
     await nothing_runs(store)
-    deadline = time.monotonic() + 1
+    deadline = steady() + 1
     with pytest.raises(grpc.aio.AioRpcError) as caught:
         async for _ in door.query(statement, timeout=1):
             pass
     assert caught.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
-    assert time.monotonic() < deadline + bounds.AFTER_DEADLINE
+    assert steady() < deadline + bounds.AFTER_DEADLINE
     await nothing_runs(store, deadline + bounds.AFTER_CANCEL)
 
 
@@ -131,7 +131,7 @@ async def test_the_setting_bounds_a_query_whose_caller_has_time(stores: Stores, 
     await nothing_runs(store)
     async with graph.graph_service(stores, follow="false", cypher_timeout_seconds=1) as door:
         error = await refused(door, ENDLESS)
-        ended = time.monotonic()
+        ended = steady()
         assert error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         assert "ended" in (error.details() or "")
         await nothing_runs(store, ended + bounds.AFTER_CANCEL)
@@ -161,7 +161,7 @@ async def test_whenever_a_caller_leaves_nothing_runs_on(door: GraphDoor, store: 
         await asyncio.sleep(dice.uniform(0, 0.03))
         left = [await leave(call) for call in calls]
         await nothing_runs(store, left[-1] + bounds.AFTER_CANCEL)
-    await asyncio.sleep(max(0.0, left[-1] + bounds.AFTER_CANCEL - time.monotonic()))
+    await asyncio.sleep(max(0.0, left[-1] + bounds.AFTER_CANCEL - steady()))
     assert await running(store) == 0
 
 

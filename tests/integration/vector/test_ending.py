@@ -1,6 +1,5 @@
 """A statement ends on the server when its call does: whatever the call, and however it ends."""
 
-import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -14,6 +13,7 @@ from services.vector.stores import collections as collection_store
 from tests import bounds
 from tests.stacks import Stores
 from tests.support.held import Held
+from tests.support.steady import steady
 from tests.support.vector import Vector, caller, database_of, vector_service
 
 _TIMES: Final = 3
@@ -103,7 +103,7 @@ async def test_who_leaves_takes_the_statement_along(house: House, kind: str) -> 
         for _ in range(_TIMES):
             call = _CALLS[kind](house.vector, house.name, 60)
             await house.held.until(1)
-            left = time.monotonic()
+            left = steady()
             call.cancel()
             await house.held.until(0, by=left + bounds.STATEMENT_ENDS)
     finally:
@@ -114,7 +114,7 @@ async def test_who_leaves_takes_the_statement_along(house: House, kind: str) -> 
 async def test_a_deadline_takes_the_statement_along(house: House, kind: str) -> None:
     await house.held.lock()
     try:
-        began = time.monotonic()
+        began = steady()
         call = _CALLS[kind](house.vector, house.name, _SECONDS)
         await house.held.until(1)
         with pytest.raises(grpc.RpcError) as error:

@@ -1,7 +1,6 @@
 """Questions under way together: each ends with its own call, and a statement with the last call that waits for it."""
 
 import asyncio
-import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from services.vector.stores import collections as collection_store
 from tests import bounds
 from tests.stacks import Stores
 from tests.support.held import Held
+from tests.support.steady import steady
 from tests.support.vector import Vector, caller, database_of, status, vector_service
 
 
@@ -76,7 +76,7 @@ async def test_a_statement_lives_as_long_as_somebody_waits_for_it(house: House) 
     await house.held.until_waiting(1, 0)
     first.cancel()
     # Its statement ends on the server, and those that waited take its turn, together.
-    await house.held.until_waiting(0, 1, time.monotonic() + bounds.STATEMENT_ENDS)
+    await house.held.until_waiting(0, 1, steady() + bounds.STATEMENT_ENDS)
     for one in others[:4]:
         one.cancel()
     late = house.ask()
@@ -84,7 +84,7 @@ async def test_a_statement_lives_as_long_as_somebody_waits_for_it(house: House) 
     await house.held.until_waiting(0, 1)
     others[4].cancel()
     # Nobody waits for the five any more: the one that came later has its turn.
-    await house.held.until_waiting(1, 0, time.monotonic() + bounds.STATEMENT_ENDS)
+    await house.held.until_waiting(1, 0, steady() + bounds.STATEMENT_ENDS)
     await house.held.unlock()
     assert await late == expected
 
@@ -97,11 +97,11 @@ async def test_who_goes_away_takes_no_answer_from_the_others(house: House) -> No
     others = [house.ask() for _ in range(4)]
     hurried = house.ask(seconds=0.4)
     await _arrived(house, [*others, hurried])
-    began = time.monotonic()
+    began = steady()
     others[0].cancel()
     with pytest.raises(grpc.RpcError) as error:
         await hurried
-    assert time.monotonic() - began < 0.4 + bounds.AFTER_DEADLINE
+    assert steady() - began < 0.4 + bounds.AFTER_DEADLINE
     assert status(error.value)[0] == "DEADLINE_EXCEEDED"
     await house.held.unlock()
     assert await first == expected
@@ -129,10 +129,10 @@ async def test_each_gets_what_it_asked_for_with_payload_or_without(house: House)
 
 async def test_a_deadline_ends_the_statement_on_the_server(house: House) -> None:
     await house.held.lock()
-    began = time.monotonic()
+    began = steady()
     with pytest.raises(grpc.RpcError) as error:
         await house.ask(seconds=0.5)
-    assert time.monotonic() - began < 0.5 + bounds.AFTER_DEADLINE
+    assert steady() - began < 0.5 + bounds.AFTER_DEADLINE
     assert status(error.value)[0] == "DEADLINE_EXCEEDED"
     await house.held.until_waiting(0, 0, began + 0.5 + bounds.STATEMENT_ENDS)
     await house.held.unlock()
