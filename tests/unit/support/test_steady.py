@@ -30,8 +30,9 @@ def test_what_a_processor_loses_is_told_while_it_stands_still_and_afterwards(wat
     while watch.lost() < before + 0.3:
         assert time.monotonic() < end
     stopped.send_signal(signal.SIGCONT)
+    # What looked like a loss of the other one just before may have been none.
     for _ in range(1000):
-        assert watch.lost() >= before + 0.3
+        assert watch.lost() >= before + 0.25
 
 
 def test_time_that_was_used_counts() -> None:
