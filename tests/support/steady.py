@@ -35,8 +35,8 @@ class Watch:
         cores = [[str(core)] for core in sorted(os.sched_getaffinity(0))] if pinned else [[]]
         self._count = len(cores)
         with tempfile.NamedTemporaryFile(prefix="pergola-steady-") as file:
-            file.truncate(self._count * CELL.size)
-            self._cells = mmap.mmap(file.fileno(), 0)
+            file.truncate(self._count * CELL)
+            self._numbers = memoryview(mmap.mmap(file.fileno(), 0)).cast("d")
             self.watchers = [
                 subprocess.Popen(
                     [sys.executable, "-I", "-S", str(_WATCHER), file.name, str(place), *core], stdin=subprocess.PIPE
@@ -63,12 +63,12 @@ class Watch:
             assert watcher.stdin is not None
             watcher.stdin.close()
             watcher.wait()
-        self._cells.close()
+        self._numbers.release()
 
     def _told(self, place: int) -> tuple[float, float]:
         """What was lost, and the last look: of one moment, which two readings that are equal tell."""
         while True:
-            first, second = (CELL.unpack_from(self._cells, place * CELL.size) for _ in range(2))
+            first, second = (self._numbers[2 * place : 2 * place + 2].tolist() for _ in range(2))
             if first == second:
                 return first[0], first[1]
 

@@ -1,7 +1,6 @@
 """Statements whose callers have left are ended, whenever the store begins with them."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -9,13 +8,14 @@ from services.graph.stores.ending import Ending
 from services.graph.stores.slots import Slots
 from services.runtime.errors import ResourceExhausted, StoreUnavailable
 from tests import bounds
+from tests.support.steady import steady
 
 
 class Store:
     """Works on one statement from some time on, until it is told to end it."""
 
     def __init__(self, begins: float | None) -> None:
-        self._begins = None if begins is None else time.monotonic() + begins
+        self._begins = None if begins is None else steady() + begins
         self._away = True
         self.ended: asyncio.Future[float] = asyncio.get_running_loop().create_future()
 
@@ -24,9 +24,9 @@ class Store:
             # Not to be reached once is no answer.
             self._away = False
             raise StoreUnavailable("away")
-        if self._begins is None or time.monotonic() < self._begins or self.ended.done():
+        if self._begins is None or steady() < self._begins or self.ended.done():
             return False
-        self.ended.set_result(time.monotonic() - self._begins)
+        self.ended.set_result(steady() - self._begins)
         return True
 
 
