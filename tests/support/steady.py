@@ -22,17 +22,19 @@ from tests.support.steady_watcher import CELL, GRACE, TICK
 
 _WATCHER: Final = Path(__file__).with_name("steady_watcher.py")
 _START_SECONDS: Final = 30.0
+_MOST: Final = 8
+"""Watchers at most: a machine of so many processors has one to spare."""
 
 
 class Watch:
-    """Watchers of all processors this process may use; where nobody tells which those are, one watcher wherever it is.
+    """Watchers of the processors this process may use; where nobody tells which those are, one watcher wherever it is.
 
     Raises RuntimeError when one does not begin.
     """
 
     def __init__(self) -> None:
         pinned = sys.platform == "linux"
-        cores = [[str(core)] for core in sorted(os.sched_getaffinity(0))] if pinned else [[]]
+        cores = [[str(core)] for core in sorted(os.sched_getaffinity(0))[:_MOST]] if pinned else [[]]
         self._count = len(cores)
         with tempfile.NamedTemporaryFile(prefix="pergola-steady-") as file:
             file.truncate(self._count * CELL)
