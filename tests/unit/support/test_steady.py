@@ -26,13 +26,26 @@ def test_what_a_processor_loses_is_told_while_it_stands_still_and_afterwards(wat
     before = watch.lost()
     stopped = watch.watchers[0]
     stopped.send_signal(signal.SIGSTOP)
-    end = time.monotonic() + bounds.RECOVERY
-    while watch.lost() < before + 0.3:
-        assert time.monotonic() < end
-    stopped.send_signal(signal.SIGCONT)
-    # What looked like a loss of the other one just before may have been none.
-    for _ in range(1000):
+    try:
+        os.waitpid(stopped.pid, os.WUNTRACED)
+        # Time itself has to pass; the clock sees it at once.
+        time.sleep(0.3)
+        # What looked like a loss of the other one just before may have been none.
         assert watch.lost() >= before + 0.25
+    finally:
+        # A stopped one would not see that it is to end.
+        stopped.send_signal(signal.SIGCONT)
+    continued = time.monotonic()
+    while watch.looks()[0] < continued:
+        assert time.monotonic() < continued + bounds.RECOVERY
+    assert watch.lost() >= before + 0.25
+
+
+def test_without_one_of_its_watchers_it_tells_nothing(watch: Watch) -> None:
+    watch.watchers[0].kill()
+    watch.watchers[0].wait()
+    with pytest.raises(RuntimeError, match="has ended"):
+        watch.lost()
 
 
 def test_time_that_was_used_counts() -> None:
@@ -60,23 +73,34 @@ def test_watchers_end_with_who_started_them() -> None:
         assert os.read(parent.stdout.fileno(), 1) == b""
 
 
+@pytest.mark.parametrize("disturbed", [0, 1, 20])
 async def test_an_attempt_is_made_again_just_where_it_was_disturbed(
-    watch: Watch, monkeypatch: pytest.MonkeyPatch
+    monkeypatch: pytest.MonkeyPatch, disturbed: int
 ) -> None:
-    monkeypatch.setattr(steadying, "_watch", watch)
-    tried = 0
+    made = 0
+
+    def now() -> float:
+        return time.monotonic() - min(made, disturbed)
 
     async def fails() -> None:
-        nonlocal tried
-        tried += 1
-        if tried == 1:
-            watch.watchers[0].send_signal(signal.SIGSTOP)
-            began, lost = time.monotonic(), watch.lost()
-            while watch.lost() < lost + 0.1:
-                assert time.monotonic() < began + bounds.RECOVERY
-            watch.watchers[0].send_signal(signal.SIGCONT)
-        raise AssertionError
+        nonlocal made
+        made += 1
+        raise AssertionError(made)
 
-    with pytest.raises(AssertionError):
+    monkeypatch.setattr(steadying, "steady", now)
+    with pytest.raises(AssertionError) as caught:
         await undisturbed(fails)
-    assert tried > 1
+    assert caught.value.args == (min(disturbed + 1, 5),)
+
+
+async def test_an_attempt_that_succeeds_is_the_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = 0
+
+    async def succeeds_then() -> None:
+        nonlocal made
+        made += 1
+        assert made == 2
+
+    monkeypatch.setattr(steadying, "steady", lambda: time.monotonic() - made)
+    await undisturbed(succeeds_then)
+    assert made == 2
