@@ -4,6 +4,7 @@ Sleeps a little, over and over, and looks how late it wakes. In FILE, at PLACE: 
 last looked, on the clock of `time.monotonic()`.
 """
 
+import contextlib
 import mmap
 import os
 import select
@@ -21,7 +22,9 @@ CELL = 16
 def main() -> None:
     path, place = sys.argv[1], int(sys.argv[2])
     if len(sys.argv) > 3:
-        os.sched_setaffinity(0, {int(sys.argv[3])})
+        # Where that is not allowed, it tells of whichever processor it is on.
+        with contextlib.suppress(OSError):
+            os.sched_setaffinity(0, {int(sys.argv[3])})
     with Path(path).open("r+b") as file, mmap.mmap(file.fileno(), 0) as mapped, memoryview(mapped) as view:
         # Number by number, each whole: `struct` would write zeros first, and a reader would find them.
         numbers = view[place * CELL : (place + 1) * CELL].cast("d")
