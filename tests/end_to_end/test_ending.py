@@ -12,7 +12,7 @@ import pytest_asyncio
 from tests import bounds
 from tests.stacks import Suite
 from tests.support.held import Held
-from tests.support.steady import steady
+from tests.support.steady import steady, undisturbed
 
 _POINTS: Final = [{"id": f"p{n}", "text": "a lantern", "vector": {"values": [1, n, 0]}} for n in range(3)]
 _SECONDS: Final = 1.0
@@ -74,11 +74,16 @@ async def test_a_deadline_takes_the_statement_along(
     http: aiohttp.ClientSession, base: str, held: Held, kind: str
 ) -> None:
     rest, body = _QUESTIONS[kind]
-    began = steady()
-    asked = asyncio.ensure_future(
-        http.post(f"{base}/points/{rest}".rstrip("/"), json=body, headers={"grpc-timeout": f"{_SECONDS:.0f}S"})
-    )
-    await held.until(1)
-    await held.until(0, by=began + _SECONDS + bounds.STATEMENT_ENDS)
-    async with await asked as response:
-        assert response.status == 504, await response.text()
+
+    async def ask() -> None:
+        await held.until(0)
+        began = steady()
+        asked = asyncio.ensure_future(
+            http.post(f"{base}/points/{rest}".rstrip("/"), json=body, headers={"grpc-timeout": f"{_SECONDS:.0f}S"})
+        )
+        await held.until(1)
+        await held.until(0, by=began + _SECONDS + bounds.STATEMENT_ENDS)
+        async with await asked as response:
+            assert response.status == 504, await response.text()
+
+    await undisturbed(ask)

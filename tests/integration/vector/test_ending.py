@@ -13,7 +13,7 @@ from services.vector.stores import collections as collection_store
 from tests import bounds
 from tests.stacks import Stores
 from tests.support.held import Held
-from tests.support.steady import steady
+from tests.support.steady import steady, undisturbed
 from tests.support.vector import Vector, caller, database_of, vector_service
 
 _TIMES: Final = 3
@@ -112,8 +112,8 @@ async def test_who_leaves_takes_the_statement_along(house: House, kind: str) -> 
 
 @pytest.mark.parametrize("kind", list(_CALLS))
 async def test_a_deadline_takes_the_statement_along(house: House, kind: str) -> None:
-    await house.held.lock()
-    try:
+    async def ask() -> None:
+        await house.held.until(0)
         began = steady()
         call = _CALLS[kind](house.vector, house.name, _SECONDS)
         await house.held.until(1)
@@ -121,5 +121,9 @@ async def test_a_deadline_takes_the_statement_along(house: House, kind: str) -> 
             await (call.read() if kind == "scroll" else call)
         assert error.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
         await house.held.until(0, by=began + _SECONDS + bounds.STATEMENT_ENDS)
+
+    await house.held.lock()
+    try:
+        await undisturbed(ask)
     finally:
         await house.held.unlock()
