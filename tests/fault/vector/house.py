@@ -73,7 +73,9 @@ class House:
                 stdout=sink,
                 stderr=sink,
             )
-        async with grpc.aio.insecure_channel(f"127.0.0.1:{self._ports[part]}") as channel:
+        # Callers keep connections to the same address; one that its killed process has left behind is not to be asked.
+        own = [("grpc.use_local_subchannel_pool", 1)]
+        async with grpc.aio.insecure_channel(f"127.0.0.1:{self._ports[part]}", options=own) as channel:
             check = health_pb2_grpc.HealthStub(channel).Check
             await check(health_pb2.HealthCheckRequest(), wait_for_ready=True, timeout=_READY_SECONDS)
 
