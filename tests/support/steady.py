@@ -55,6 +55,8 @@ class Watch:
     def lost(self) -> float:
         """Seconds, of all processors together: a call goes through several processes, each on a processor of its own.
 
+        Where two stand still at once it counts twice, so that a bound is then longer than it says.
+
         One that stands still at the moment counts too: who asks may be the first that goes on.
         """
         return self.read()[1]

@@ -41,7 +41,7 @@ async def feed(store: GraphStore) -> AsyncIterator[ScriptedFeed]:
         yield running
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(300)
 async def test_what_is_said_holds_wholly_or_not_at_all(
     stores: Stores,
     store: GraphStore,
